@@ -1,0 +1,5 @@
+"""WoTKit: an IoT sensor platform backend."""
+
+from typing import Final
+
+__version__: Final = "0.1.0"
