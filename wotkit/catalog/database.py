@@ -1,0 +1,126 @@
+"""Opens the catalog, brings its schema up to date, and runs units of work on it."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+
+from playhouse.migrations import Runner
+
+from wotkit.catalog import engine
+from wotkit.catalog.models import CACHED, CURRENT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from peewee import Database
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+FILE_NAME: Final = "catalog.db"
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+THREADS: Final = 4
+
+
+class CatalogTooNew(Exception):
+    """The file was written by a newer program than this one."""
+
+
+class Catalog:
+    """The catalog of one data folder.
+
+    A unit of work is a plain function of :mod:`wotkit.catalog`; it runs in one thread and one
+    transaction: :meth:`read` and :meth:`write` for callers in a thread of their own (the command
+    line), :meth:`reading` and :meth:`writing` for coroutines.
+    """
+
+    def __init__(self, folder: Path, *, busy_seconds: float = 5.0) -> None:
+        self.path = folder / FILE_NAME
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _one_at_a_time(folder / "migrate.lock"):
+            self._database = _up_to_date(self.path, busy_seconds)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="catalog")
+
+    def watch(self) -> engine.ChangeWatch:
+        """Return a watch that tells whether cached tables have changed."""
+        return engine.ChangeWatch(self.path)
+
+    def read(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``work`` on one consistent state of the catalog."""
+        with self._unit():
+            return work(*args, **kwargs)
+
+    def write(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``work`` in one writing transaction; an exception undoes all of it."""
+        with self._unit(engine.WRITE_LOCK):
+            return work(*args, **kwargs)
+
+    async def reading(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """:meth:`read` in a thread of the catalog."""
+        return await self._in_thread(partial(self.read, work, *args, **kwargs))
+
+    async def writing(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """:meth:`write` in a thread of the catalog."""
+        return await self._in_thread(partial(self.write, work, *args, **kwargs))
+
+    def close(self) -> None:
+        """Finish the units of work under way and close this thread's connection."""
+        self._threads.shutdown()
+        self._database.close()
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    @contextmanager
+    def _unit(self, *lock: str) -> Iterator[None]:
+        token = CURRENT.enter(self._database)
+        try:
+            with self._database.atomic(*lock):
+                yield
+        finally:
+            CURRENT.leave(token)
+
+
+@contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    """Hold a lock between processes: of several that start at once, one migrates."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _up_to_date(path: Path, busy_seconds: float) -> Database:
+    """Return the database with every migration applied, after a copy of the old file."""
+    existed = path.exists()
+    if not existed:
+        path.touch(mode=0o600)
+    database = engine.connect(path, busy_seconds=busy_seconds)
+    runner = Runner(database, directory=str(MIGRATIONS))
+    status = runner.status()
+    unknown = [migration.name for migration in status if migration.path is None]
+    if unknown:
+        database.close()
+        raise CatalogTooNew(
+            f"{path} was written by a newer version of WoTKit (it has {', '.join(unknown)}). "
+            "Install that version or a later one; nothing was changed."
+        )
+    pending = [migration.name for migration in status if migration.applied is None]
+    if pending:
+        if existed and len(pending) < len(status):
+            engine.copy(path, _copy_name(path, pending[0]))
+        runner.up()
+        engine.count_changes(database, CACHED)
+    return database
+
+
+def _copy_name(path: Path, migration: str) -> Path:
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    return path.with_name(f"{path.stem}-before-{migration}-{stamp}-{os.getpid()}.db")

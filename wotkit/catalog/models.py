@@ -1,0 +1,320 @@
+"""The catalog's tables as peewee models.
+
+A model is bound to no database of its own: :data:`CURRENT` is whichever catalog the running unit
+of work belongs to, so a query outside a unit of work is an error and two catalogs can live in one
+process. Times are integer microseconds since 1970 UTC.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any, Final
+
+from peewee import (
+    SQL,
+    AutoField,
+    BigAutoField,
+    BigIntegerField,
+    BooleanField,
+    CharField,
+    CompositeKey,
+    Database,
+    DatabaseProxy,
+    DoubleField,
+    ForeignKeyField,
+    IntegerField,
+    Model,
+    TextField,
+)
+
+_current: Final[ContextVar[Database | None]] = ContextVar("wotkit_catalog", default=None)
+
+
+class UnitDatabase(DatabaseProxy):
+    """Stands for the database of the running unit of work."""
+
+    @property
+    def obj(self) -> Database | None:
+        """The database of this unit of work, or None outside one."""
+        return _current.get()
+
+    @obj.setter
+    def obj(self, _: Database | None) -> None:
+        """Ignore peewee's own initialization: the unit of work decides."""
+
+    def enter(self, database: Database) -> Any:
+        """Bind the models to ``database`` in this thread; the answer undoes it in :meth:`leave`."""
+        return _current.set(database)
+
+    def leave(self, token: Any) -> None:
+        """Undo :meth:`enter`."""
+        _current.reset(token)
+
+
+CURRENT: Final = UnitDatabase()
+
+
+class Base(Model):
+    """What all tables share."""
+
+    class Meta:
+        database = CURRENT
+        legacy_table_names = False
+
+
+class Counter(Base):
+    """Hands out ids that are never used twice, also after the row with the highest is gone."""
+
+    name = CharField(primary_key=True)
+    value = BigIntegerField()
+
+
+class Account(Base):
+    """The one namespace of users and organizations: whatever may own a sensor."""
+
+    id = BigIntegerField(primary_key=True)
+    name = CharField(max_length=50, unique=True)
+    kind = CharField(max_length=4)
+    created = BigIntegerField()
+
+
+class User(Base):
+    """A person; rows are disabled, never deleted."""
+
+    account = ForeignKeyField(Account, primary_key=True, backref="user", on_delete="CASCADE")
+    email = CharField(default="")
+    first_name = CharField(default="")
+    last_name = CharField(default="")
+    time_zone = CharField(default="UTC")
+    role = CharField(max_length=5, default="user")
+    enabled = BooleanField(default=True)
+    password_hash = CharField()
+    password_changed = BigIntegerField()
+
+
+class Org(Base):
+    """An organization."""
+
+    account = ForeignKeyField(Account, primary_key=True, backref="org", on_delete="CASCADE")
+    long_name = CharField()
+    description = TextField(null=True)
+    image_url = TextField(null=True)
+
+
+class Member(Base):
+    """A user's membership of an organization."""
+
+    org = ForeignKeyField(Org, backref="members", on_delete="CASCADE")
+    user = ForeignKeyField(User, backref="memberships", on_delete="CASCADE")
+    role = CharField(max_length=6, default="MEMBER")
+
+    class Meta:
+        primary_key = CompositeKey("org", "user")
+
+
+class Sensor(Base):
+    """A sensor, without its readings."""
+
+    id = BigIntegerField(primary_key=True)
+    owner = ForeignKeyField(Account, backref="sensors", on_delete="CASCADE")
+    publisher = ForeignKeyField(User, null=True, on_delete="SET NULL")
+    name = CharField(max_length=50, index=True)
+    long_name = CharField()
+    description = TextField()
+    latitude = DoubleField(default=0.0)
+    longitude = DoubleField(default=0.0)
+    visibility = CharField(max_length=7, default="PRIVATE")
+    image_url = TextField(null=True)
+    created = BigIntegerField()
+
+    class Meta:
+        indexes = (
+            (("owner", "name"), True),
+            (("latitude", "longitude"), False),
+            (("visibility", "id"), False),
+        )
+
+
+class Field(Base):
+    """A declared field of a sensor's readings; ``position`` counts from 0 without gaps."""
+
+    sensor = ForeignKeyField(Sensor, backref="fields", on_delete="CASCADE")
+    name = CharField(max_length=100)
+    position = IntegerField()
+    long_name = CharField()
+    type = CharField(max_length=6)
+    required = BooleanField(default=False)
+    units = CharField(default="")
+
+    class Meta:
+        primary_key = CompositeKey("sensor", "name")
+
+
+class Tag(Base):
+    """A tag of a sensor; ``folded`` is its case-folded form, by which it is found."""
+
+    sensor = ForeignKeyField(Sensor, backref="tags", on_delete="CASCADE")
+    folded = CharField()
+    name = CharField()
+
+    class Meta:
+        primary_key = CompositeKey("sensor", "folded")
+        indexes = ((("folded", "sensor"), False),)
+
+
+class Metadata(Base):
+    """One name-value pair of a sensor: ``value`` as JSON, ``text`` as queries compare it."""
+
+    sensor = ForeignKeyField(Sensor, backref="metadata", on_delete="CASCADE")
+    name = CharField()
+    value = TextField()
+    text = TextField()
+
+    class Meta:
+        primary_key = CompositeKey("sensor", "name")
+        indexes = ((("name", "text"), False),)
+
+
+class Subscription(Base):
+    """A user follows a sensor."""
+
+    user = ForeignKeyField(User, backref="subscriptions", on_delete="CASCADE")
+    sensor = ForeignKeyField(Sensor, backref="subscriptions", on_delete="CASCADE")
+
+    class Meta:
+        primary_key = CompositeKey("sensor", "user")
+
+
+class Group(Base):
+    """A named set of sensors."""
+
+    id = BigIntegerField(primary_key=True)
+    owner = ForeignKeyField(Account, backref="groups", on_delete="CASCADE")
+    name = CharField(max_length=50)
+    long_name = CharField()
+    description = TextField(default="")
+    latitude = DoubleField(default=0.0)
+    longitude = DoubleField(default=0.0)
+    visibility = CharField(max_length=7, default="PRIVATE")
+    image_url = TextField(null=True)
+    created = BigIntegerField()
+
+    class Meta:
+        table_name = "sensor_group"
+        indexes = ((("owner", "name"), True),)
+
+
+class GroupSensor(Base):
+    """A sensor's membership of a group."""
+
+    group = ForeignKeyField(Group, backref="members", on_delete="CASCADE")
+    sensor = ForeignKeyField(Sensor, backref="groups", on_delete="CASCADE")
+
+    class Meta:
+        primary_key = CompositeKey("group", "sensor")
+
+
+class Key(Base):
+    """A key of a user; of its password only the SHA-256 is kept."""
+
+    id = CharField(max_length=16, primary_key=True)
+    user = ForeignKeyField(User, backref="keys", on_delete="CASCADE")
+    name = CharField()
+    description = TextField(default="")
+    scopes = CharField()
+    limited = BooleanField(default=False)
+    secret_hash = CharField(max_length=64)
+    old_secret_hash = CharField(max_length=64, null=True)
+    old_secret_until = BigIntegerField(null=True)
+    expires = BigIntegerField(null=True)
+    created = BigIntegerField()
+
+
+class KeySensor(Base):
+    """A sensor that a limited key may use."""
+
+    key = ForeignKeyField(Key, backref="sensors", on_delete="CASCADE")
+    sensor = ForeignKeyField(Sensor, on_delete="CASCADE")
+
+    class Meta:
+        primary_key = CompositeKey("key", "sensor")
+
+
+class KeyUse(Base):
+    """When and from where a key was last used; apart, so that a use changes no cached row."""
+
+    key = ForeignKeyField(Key, primary_key=True, on_delete="CASCADE")
+    used = BigIntegerField()
+    address = CharField()
+
+
+class LoginFailure(Base):
+    """A failed login, counted per subject: ``account:NAME`` or ``address:IP``."""
+
+    id = BigAutoField()
+    subject = CharField()
+    at = BigIntegerField()
+
+    class Meta:
+        indexes = ((("subject", "at"), False),)
+
+
+class Audit(Base):
+    """Who changed what, from where, and with which credentials; rows are only added."""
+
+    id = BigAutoField()
+    at = BigIntegerField(index=True)
+    actor = CharField()
+    key_id = CharField(null=True)
+    address = CharField()
+    action = CharField()
+    target = CharField()
+    details = TextField(default="{}")
+
+
+class DroppedSensor(Base):
+    """A deleted sensor whose readings are still to be deleted from the readings store."""
+
+    sensor_id = BigIntegerField(primary_key=True)
+
+
+class Revision(Base):
+    """One row that counts changes to whatever processes cache; triggers keep it."""
+
+    id = AutoField()
+    number = BigIntegerField(constraints=[SQL("DEFAULT 0")])
+
+
+CACHED: Final[tuple[type[Base], ...]] = (
+    Account,
+    User,
+    Org,
+    Member,
+    Key,
+    KeySensor,
+    Sensor,
+    Field,
+)
+"""Tables that processes keep in memory; a change to one raises the revision."""
+
+MODELS: Final[tuple[type[Base], ...]] = (
+    Counter,
+    Account,
+    User,
+    Org,
+    Member,
+    Sensor,
+    Field,
+    Tag,
+    Metadata,
+    Subscription,
+    Group,
+    GroupSensor,
+    Key,
+    KeySensor,
+    KeyUse,
+    LoginFailure,
+    Audit,
+    DroppedSensor,
+    Revision,
+)

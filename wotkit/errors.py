@@ -1,0 +1,326 @@
+"""Domain errors, and the catalogue of codes that clients and the documentation rely on.
+
+Nothing here knows HTTP: :mod:`wotkit.api.errors` turns a category into a status. A code never
+changes its meaning and is never used again; a new situation gets a new number.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class Category(Enum):
+    """What kind of trouble an error is; each way in maps it to its own protocol."""
+
+    INVALID = "invalid"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not found"
+    METHOD_NOT_ALLOWED = "method not allowed"
+    CONFLICT = "conflict"
+    TOO_LARGE = "too large"
+    UNSUPPORTED_MEDIA = "unsupported media"
+    UNPROCESSABLE = "unprocessable"
+    TOO_MANY = "too many"
+    INTERNAL = "internal"
+    UNAVAILABLE = "unavailable"
+
+
+class Code(NamedTuple):
+    """One row of the catalogue."""
+
+    number: int
+    category: Category
+    message: str
+    help: str
+
+
+class WotkitError(Exception):
+    """Base of every error a caller can cause or must be told about.
+
+    Attributes:
+        code: the row of the catalogue; its message may be shown to a user.
+        developer: lines a developer can act on.
+        more: field name (or ``index.field`` in a list) to what is wrong with it.
+        retry_after: seconds after which a retry makes sense, or None.
+    """
+
+    code: ClassVar[Code]
+
+    def __init__(
+        self,
+        *developer: str,
+        more: Mapping[str, str] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(self.code.message, *developer)
+        self.developer: Sequence[str] = developer
+        self.more: Mapping[str, str] = more or {}
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        details = [*self.developer, *(f"{name}: {wrong}" for name, wrong in self.more.items())]
+        return f"{self.code.message} ({'; '.join(details)})" if details else self.code.message
+
+
+class NotFound(WotkitError):
+    """Nothing is there, or nothing the caller may see; ``developer`` names what was asked for."""
+
+    code = Code(
+        1101,
+        Category.NOT_FOUND,
+        "Could not locate this resource.",
+        "Nothing has this id or name, or it is not visible to the caller. Private sensors of "
+        "others answer exactly like sensors that do not exist.",
+    )
+
+
+class NoSuchRoute(WotkitError):
+    """No resource has this path."""
+
+    code = Code(
+        1102,
+        Category.NOT_FOUND,
+        "There is nothing at this address.",
+        "The path is not part of the API. The reference lists all that are.",
+    )
+
+
+class MethodNotAllowed(WotkitError):
+    """The resource exists and has no such method."""
+
+    code = Code(
+        1103,
+        Category.METHOD_NOT_ALLOWED,
+        "This method is not allowed here.",
+        "The header Allow lists the methods that are.",
+    )
+
+
+class ValidationFailed(WotkitError):
+    """An object or a reading fails validation; ``more`` says which fields and why."""
+
+    code = Code(
+        1201,
+        Category.INVALID,
+        "Object has validation errors",
+        "moreInfo names each attribute or field that is wrong; in a list as index.field.",
+    )
+
+
+class InvalidObject(WotkitError):
+    """A sensor field or a user fails validation."""
+
+    code = Code(
+        1202,
+        Category.INVALID,
+        "The supplied object is invalid",
+        "A sensor field or a user has invalid or missing attributes; moreInfo names them.",
+    )
+
+
+class InvalidFieldContent(WotkitError):
+    """A sensor's field does not exist, or cannot be deleted."""
+
+    code = Code(
+        1203,
+        Category.INVALID,
+        "Invalid Field Content",
+        "The sensor has no field of this name, or it is the last one, which cannot be deleted.",
+    )
+
+
+class ExtraneousField(WotkitError):
+    """An attribute that never changes was sent with another value."""
+
+    code = Code(
+        1204,
+        Category.INVALID,
+        "Extraneous field",
+        "The attribute is fixed once the object exists.",
+    )
+
+
+class InvalidQuery(WotkitError):
+    """A query parameter is malformed or does not go with another."""
+
+    code = Code(
+        1205,
+        Category.INVALID,
+        "The query is invalid",
+        "moreInfo names each query parameter that is wrong, and why.",
+    )
+
+
+class InvalidMetadataQuery(WotkitError):
+    """The metadata query cannot be parsed."""
+
+    code = Code(
+        1206,
+        Category.INVALID,
+        "Unexpected format for metadata query",
+        "The form is key:value;key2;key3:val* with a backslash before a literal * : ; or \\.",
+    )
+
+
+class MalformedBody(WotkitError):
+    """The body cannot be read: not JSON, not UTF-8, not a form."""
+
+    code = Code(
+        1207,
+        Category.INVALID,
+        "The body could not be read",
+        "developerMessage says what was expected and where reading stopped (line and column).",
+    )
+
+
+class Unauthenticated(WotkitError):
+    """Credentials are missing or wrong."""
+
+    code = Code(
+        1301,
+        Category.UNAUTHENTICATED,
+        "Authentication is required",
+        "No credentials were sent, or they are wrong, expired or revoked. Send a user name and "
+        "password, or a key id and key password, with HTTP basic authentication.",
+    )
+
+
+class MissingScope(WotkitError):
+    """The credentials are good and do not allow this."""
+
+    code = Code(
+        1302,
+        Category.FORBIDDEN,
+        "These credentials do not allow this",
+        "The key or token lacks the scope that developerMessage names, or the method is for "
+        "administrators.",
+    )
+
+    def __init__(self, *developer: str, scope: str | None = None) -> None:
+        super().__init__(*developer)
+        self.scope = scope
+
+
+class CannotPerform(WotkitError):
+    """The rules of the platform forbid the action; ``developer`` says why."""
+
+    code = Code(
+        1303,
+        Category.FORBIDDEN,
+        "Cannot perform action",
+        "The caller may do such things, but not this one now; developerMessage says why.",
+    )
+
+
+class TooManyLogins(WotkitError):
+    """Too many failed logins from this address or for this account."""
+
+    code = Code(
+        1304,
+        Category.TOO_MANY,
+        "Too many failed logins",
+        "Wait as long as the header Retry-After says. The limits are the settings auth.*.",
+    )
+
+
+class AlreadyExists(WotkitError):
+    """A sensor, group or organization of that name exists."""
+
+    code = Code(
+        1401,
+        Category.CONFLICT,
+        "This name already exists",
+        "Choose another name. Users and organizations share one namespace.",
+    )
+
+
+class TooLarge(WotkitError):
+    """The body is over a limit."""
+
+    code = Code(
+        1501,
+        Category.TOO_LARGE,
+        "The body is too large",
+        "Send fewer readings at a time. The limit is the setting http.max_body_bytes, also for "
+        "the body once it is decompressed.",
+    )
+
+
+class UnsupportedMedia(WotkitError):
+    """The content type or encoding is not one that is read."""
+
+    code = Code(
+        1502,
+        Category.UNSUPPORTED_MEDIA,
+        "This content type or encoding is not supported",
+        "developerMessage lists the ones that are.",
+    )
+
+
+class RateLimited(WotkitError):
+    """A key posts faster than it may."""
+
+    code = Code(
+        1503,
+        Category.TOO_MANY,
+        "Too many requests",
+        "The key is over its rate. Wait as long as the header Retry-After says, or send several "
+        "readings in one request. The limits are the settings ingest.rate and ingest.burst.",
+    )
+
+
+class ResendMismatch(WotkitError):
+    """An idempotency key came back with another body."""
+
+    code = Code(
+        1504,
+        Category.UNPROCESSABLE,
+        "This idempotency key was used with another body",
+        "A key vouches for one body. Use a new key for new readings.",
+    )
+
+
+class Overloaded(WotkitError):
+    """The queue of readings to store is full."""
+
+    code = Code(
+        1601,
+        Category.UNAVAILABLE,
+        "The server is busy",
+        "Nothing was stored. Send the same again after the seconds that Retry-After says.",
+    )
+
+
+class StoreUnavailable(WotkitError):
+    """Readings cannot be stored or read now, for example because the disk is full."""
+
+    code = Code(
+        1602,
+        Category.UNAVAILABLE,
+        "Readings cannot be stored at the moment",
+        "Nothing was stored. developerMessage says why; /readyz says it too. Send the same again "
+        "after the seconds that Retry-After says.",
+    )
+
+
+class InternalError(WotkitError):
+    """A mistake of the server's own; the log has it under the request id."""
+
+    code = Code(
+        1901,
+        Category.INTERNAL,
+        "Something went wrong on the server",
+        "Nothing is known to be wrong with the request. The log has the cause under the request "
+        "id in developerMessage.",
+    )
+
+
+CATALOGUE: Final[tuple[Code, ...]] = tuple(
+    sorted(error.code for error in WotkitError.__subclasses__())
+)
+"""Every code, in order of its number."""

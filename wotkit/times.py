@@ -1,0 +1,111 @@
+"""Times as the platform keeps them: integer microseconds since 1970-01-01 UTC.
+
+Text forms are ISO 8601 (https://www.rfc-editor.org/rfc/rfc3339); in requests more lenient.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Final
+
+MICROSECONDS: Final = 1_000_000
+MILLISECONDS: Final = 1_000
+EARLIEST: Final = -62_135_596_800_000_000
+"""The year 1, in microseconds: the earliest time that has an ISO form."""
+LATEST: Final = 253_402_300_799_999_999
+"""The last microsecond of the year 9999."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_LENIENT: Final = re.compile(
+    r"(?P<date>\d{4}-\d\d-\d\d)"
+    r"(?:[Tt ](?P<hour>\d{1,2}):(?P<minute>\d\d)"
+    r"(?::(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,9}))?)?"
+    r"\s*(?P<zone>[Zz]|[+-]\d\d(?::?\d\d)?)?)?"
+)
+_DIGITS: Final = re.compile(r"-?\d{1,17}")
+
+
+def now() -> int:
+    """Return the current time in microseconds."""
+    return time.time_ns() // 1_000
+
+
+def parse(value: object) -> int:
+    """Return a time that a client sent, in microseconds.
+
+    Accepts a number of milliseconds since 1970 (also as digits in a text) and ISO 8601 with any
+    offset; without an offset it is UTC, ``z`` may be lower case and the hour may lack its zero.
+
+    Raises:
+        ValueError: saying what is wrong, for the client to read.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        micros = (
+            int(text) * MILLISECONDS if _DIGITS.fullmatch(text) is not None else _parse_iso(text)
+        )
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be ISO 8601 or a number of milliseconds since 1970")
+    else:
+        try:
+            micros = round(value * MILLISECONDS)
+        except (OverflowError, ValueError):
+            raise ValueError("is outside the years 1 to 9999") from None
+    if not EARLIEST <= micros <= LATEST:
+        raise ValueError("is outside the years 1 to 9999")
+    return micros
+
+
+def _parse_iso(text: str) -> int:
+    match = _LENIENT.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text[:40]!r} is neither ISO 8601 nor milliseconds since 1970")
+    try:
+        day = datetime.fromisoformat(match["date"]).replace(tzinfo=_zone(match["zone"]))
+        moment = day.replace(
+            hour=int(match["hour"] or 0),
+            minute=int(match["minute"] or 0),
+            second=int(match["second"] or 0),
+            microsecond=int((match["fraction"] or "0").ljust(6, "0")[:6]),
+        )
+    except ValueError as error:
+        raise ValueError(f"{text[:40]!r} is not a time: {error}") from None
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def _zone(text: str | None) -> timezone:
+    if text is None or text in "Zz":
+        return UTC
+    digits = text[1:].replace(":", "").ljust(4, "0")
+    offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    return timezone(-offset if text[0] == "-" else offset)
+
+
+def to_iso(micros: int) -> str:
+    """Return ISO 8601 in UTC with milliseconds, or with microseconds when they are not zero."""
+    moment = _EPOCH + timedelta(microseconds=micros)
+    spec = "microseconds" if micros % MILLISECONDS else "milliseconds"
+    return moment.replace(tzinfo=None).isoformat(timespec=spec) + "Z"
+
+
+class IsoFormatter:
+    """:func:`to_iso` for many times in order: the text of a minute is made once."""
+
+    def __init__(self) -> None:
+        self._minute = -(1 << 62)
+        self._prefix = ""
+
+    def __call__(self, micros: int) -> str:
+        """Return the ISO form of ``micros``."""
+        minute, rest = divmod(micros, 60 * MICROSECONDS)
+        if minute != self._minute:
+            self._minute = minute
+            self._prefix = to_iso(minute * 60 * MICROSECONDS)[:-7]
+        seconds, rest = divmod(rest, MICROSECONDS)
+        millis, micro = divmod(rest, MILLISECONDS)
+        if micro:
+            return f"{self._prefix}{seconds:02d}.{rest:06d}Z"
+        return f"{self._prefix}{seconds:02d}.{millis:03d}Z"
