@@ -167,6 +167,28 @@ class InvalidMetadataQuery(WotkitError):
     )
 
 
+class BoxUpsideDown(WotkitError):
+    """The northern edge of a bounding box lies south of the southern one."""
+
+    code = Code(
+        1208,
+        Category.INVALID,
+        "North must not be smaller than south",
+        "The form of location is North,West:South,East in degrees.",
+    )
+
+
+class BoxOutOfBounds(WotkitError):
+    """A coordinate of a bounding box is not on the globe."""
+
+    code = Code(
+        1209,
+        Category.INVALID,
+        "A coordinate is out of bounds",
+        "Latitudes lie between -90 and 90, longitudes between -180 and 180 degrees.",
+    )
+
+
 class MalformedBody(WotkitError):
     """The body cannot be read: not JSON, not UTF-8, not a form."""
 

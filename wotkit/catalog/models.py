@@ -8,7 +8,7 @@ process. Times are integer microseconds since 1970 UTC.
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from peewee import (
     SQL,
@@ -52,6 +52,16 @@ class UnitDatabase(DatabaseProxy):
 
 
 CURRENT: Final = UnitDatabase()
+
+
+def rows(query: Any) -> list[tuple[Any, ...]]:
+    """Return the rows of a SELECT as tuples."""
+    return list(query.tuples())
+
+
+def changed(query: Any) -> int:
+    """Run an UPDATE or DELETE and return how many rows it changed."""
+    return int(query.execute())
 
 
 class Base(Model):
@@ -217,6 +227,8 @@ class GroupSensor(Base):
 class Key(Base):
     """A key of a user; of its password only the SHA-256 is kept."""
 
+    if TYPE_CHECKING:
+        user_id: int
     id = CharField(max_length=16, primary_key=True)
     user = ForeignKeyField(User, backref="keys", on_delete="CASCADE")
     name = CharField()

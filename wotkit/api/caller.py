@@ -1,0 +1,65 @@
+"""Finds out who is asking, for resources."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wotkit.catalog.audit import Actor
+from wotkit.catalog.identity import ANONYMOUS, Identity
+
+if TYPE_CHECKING:
+    import falcon.asgi
+
+    from wotkit.auth.authenticator import Authenticator
+
+
+def address_of(req: falcon.asgi.Request) -> str:
+    """Return the address of the client; behind a trusted proxy, the one the proxy names."""
+    client = req.scope.get("client")
+    return str(client[0]) if client else "unknown"
+
+
+class Callers:
+    """Identifies callers of the API."""
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
+
+    async def identify(self, req: falcon.asgi.Request, scope: str) -> Identity:
+        """Return who is asking, the public included, if the credentials allow ``scope``.
+
+        Raises:
+            Unauthenticated: credentials are wrong, or missing where ``scope`` needs them.
+            MissingScope: the credentials do not allow ``scope``.
+            TooManyLogins: too many failed.
+            Overloaded: too many passwords wait to be verified.
+        """
+        header = req.get_header("authorization")
+        if header is None:
+            identity = ANONYMOUS
+        else:
+            address = address_of(req)
+            found = self._authenticator.remembered(header, address)
+            identity = (
+                found
+                if found is not None
+                else await self._authenticator.authenticate(header, address)
+            )
+        identity.require(scope)
+        return identity
+
+    async def identify_known(self, req: falcon.asgi.Request, scope: str) -> Identity:
+        """Like :meth:`identify`, and refuse the public.
+
+        Raises:
+            Unauthenticated: credentials are missing or wrong.
+            MissingScope: the credentials do not allow ``scope``.
+        """
+        identity = await self.identify(req, scope)
+        identity.require_known()
+        return identity
+
+    @staticmethod
+    def actor(req: falcon.asgi.Request, identity: Identity) -> Actor:
+        """Return the caller as the audit log records it."""
+        return Actor.of(identity, address_of(req))

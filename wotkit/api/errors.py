@@ -1,0 +1,121 @@
+"""The one place that turns errors, from any layer, into HTTP answers of one shape."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any, Final
+
+import falcon
+import falcon.asgi
+
+from wotkit import errors, strict_json
+from wotkit.errors import Category, WotkitError
+
+STATUS: Final = {
+    Category.INVALID: 400,
+    Category.UNAUTHENTICATED: 401,
+    Category.FORBIDDEN: 403,
+    Category.NOT_FOUND: 404,
+    Category.METHOD_NOT_ALLOWED: 405,
+    Category.CONFLICT: 409,
+    Category.TOO_LARGE: 413,
+    Category.UNSUPPORTED_MEDIA: 415,
+    Category.UNPROCESSABLE: 422,
+    Category.TOO_MANY: 429,
+    Category.INTERNAL: 500,
+    Category.UNAVAILABLE: 503,
+}
+"""The HTTP status of each category of error (RFC 9110 section 15, RFC 6585)."""
+
+CHALLENGE: Final = 'Basic realm="WoTKit", charset="UTF-8"'
+"""What a 401 asks for (RFC 7617)."""
+
+_OF_STATUS: Final[dict[int, type[WotkitError]]] = {
+    400: errors.MalformedBody,
+    401: errors.Unauthenticated,
+    403: errors.CannotPerform,
+    404: errors.NoSuchRoute,
+    405: errors.MethodNotAllowed,
+    413: errors.TooLarge,
+    415: errors.UnsupportedMedia,
+    429: errors.RateLimited,
+    503: errors.Overloaded,
+}
+
+_log: Final = logging.getLogger(__name__)
+
+
+def status_of(error: WotkitError) -> int:
+    """Return the HTTP status of an error."""
+    return STATUS[error.code.category]
+
+
+def body(error: WotkitError, request_id: str | None = None) -> dict[str, Any]:
+    """Return the one shape in which every error is answered."""
+    shape: dict[str, Any] = {
+        "status": status_of(error),
+        "code": error.code.number,
+        "message": error.code.message,
+        "developerMessage": list(error.developer)
+        or [f"{name} {wrong}" for name, wrong in error.more.items()],
+        "moreInfo": dict(error.more),
+    }
+    if request_id is not None:
+        shape["requestId"] = request_id
+    return {"error": shape}
+
+
+def headers(error: WotkitError) -> dict[str, str]:
+    """Return the headers that an error's answer carries."""
+    found: dict[str, str] = {}
+    if error.code.category is Category.UNAUTHENTICATED:
+        found["WWW-Authenticate"] = CHALLENGE
+    if error.retry_after is not None:
+        found["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    return found
+
+
+def install(app: falcon.asgi.App[Any, Any]) -> None:
+    """Answer every error of ``app`` in the one shape."""
+    app.add_error_handler(Exception, _unexpected)
+    app.add_error_handler(falcon.HTTPError, _of_falcon)
+    app.add_error_handler(WotkitError, _of_domain)
+
+
+def _answer(req: falcon.asgi.Request, resp: falcon.asgi.Response, error: WotkitError) -> None:
+    resp.status = status_of(error)
+    resp.set_headers(headers(error))
+    resp.content_type = falcon.MEDIA_JSON
+    resp.data = strict_json.encode(body(error, req.scope.get("wotkit.request_id")))
+    req.scope["wotkit.error"] = error
+
+
+async def _of_domain(
+    req: falcon.asgi.Request, resp: falcon.asgi.Response, error: WotkitError, _: Any
+) -> None:
+    _answer(req, resp, error)
+
+
+async def _of_falcon(
+    req: falcon.asgi.Request, resp: falcon.asgi.Response, error: falcon.HTTPError, _: Any
+) -> None:
+    kind = _OF_STATUS.get(error.status_code)
+    if kind is None:
+        kind = errors.MalformedBody if error.status_code < 500 else errors.InternalError  # noqa: PLR2004
+    if kind is errors.NoSuchRoute:
+        _answer(req, resp, kind(f"there is nothing at {req.path}"))
+    elif kind is errors.MethodNotAllowed:
+        allowed = dict(error.headers or {}).get("Allow", "")
+        _answer(req, resp, kind(f"{req.method} is not among {allowed}"))
+        resp.set_header("Allow", allowed)
+    else:
+        _answer(req, resp, kind(error.description or error.title or ""))
+
+
+async def _unexpected(
+    req: falcon.asgi.Request, resp: falcon.asgi.Response, error: Exception, _: Any
+) -> None:
+    request_id = req.scope.get("wotkit.request_id")
+    _log.error("unexpected error, request_id=%s", request_id, exc_info=error)
+    _answer(req, resp, errors.InternalError(f"request id {request_id}"))

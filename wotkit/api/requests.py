@@ -1,0 +1,207 @@
+"""Reads what a request carries: its body within limits, and typed objects out of it."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+import zstandard
+from msgspec import NODEFAULT, Struct
+
+from wotkit import strict_json
+from wotkit.errors import (
+    InvalidQuery,
+    MalformedBody,
+    TooLarge,
+    UnsupportedMedia,
+    ValidationFailed,
+    WotkitError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import falcon.asgi
+
+S = TypeVar("S", bound=Struct)
+
+_GZIP: Final = 16 + zlib.MAX_WBITS
+_FORM: Final = "application/x-www-form-urlencoded"
+_FORM_FIELDS: Final = 1000
+
+
+async def read_body(req: falcon.asgi.Request, limit: int) -> bytes:
+    """Return the body, decompressed.
+
+    Raises:
+        TooLarge: it has more than ``limit`` bytes, as sent or decompressed.
+        UnsupportedMedia: it is encoded otherwise than with gzip or zstd.
+        MalformedBody: it cannot be decompressed.
+    """
+    length = req.content_length
+    if length is None:
+        body = await _read_chunks(req, limit)
+    elif length > limit:
+        raise TooLarge(f"{length} bytes are more than {limit}")
+    else:
+        body = await req.stream.read()
+    encoding = req.get_header("content-encoding")
+    return body if encoding is None else _decompress(body, encoding.strip().lower(), limit)
+
+
+async def _read_chunks(req: falcon.asgi.Request, limit: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in req.stream:
+        size += len(chunk)
+        if size > limit:
+            raise TooLarge(f"the body has more than {limit} bytes")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _decompress(body: bytes, encoding: str, limit: int) -> bytes:
+    if encoding == "identity":
+        return body
+    try:
+        if encoding in {"gzip", "x-gzip"}:
+            plain = _gunzip(body, limit)
+        elif encoding == "zstd":
+            with zstandard.ZstdDecompressor().stream_reader(body) as reader:
+                plain = reader.read(limit + 1)
+        else:
+            raise UnsupportedMedia(f"Content-Encoding is {encoding!r}; use gzip, zstd or none")
+    except (zlib.error, zstandard.ZstdError, EOFError) as error:
+        raise MalformedBody(f"the body is not {encoding}: {error}") from None
+    if len(plain) > limit:
+        raise TooLarge(f"the decompressed body has more than {limit} bytes")
+    return plain
+
+
+def _gunzip(body: bytes, limit: int) -> bytes:
+    stream = zlib.decompressobj(_GZIP)
+    plain = stream.decompress(body, limit + 1)
+    if len(plain) <= limit and not stream.eof:
+        raise EOFError("it ends too early")
+    return plain
+
+
+def media_type(req: falcon.asgi.Request) -> str:
+    """Return the media type of the body without its parameters, in lower case."""
+    return (req.content_type or "").partition(";")[0].strip().lower()
+
+
+def is_form(req: falcon.asgi.Request, body: bytes) -> bool:
+    """Return whether the body is a form and not JSON.
+
+    A client that forgets the header, as curl does, sends JSON under the form's media type: what
+    begins like JSON is JSON.
+
+    Raises:
+        UnsupportedMedia: it is said to be neither.
+    """
+    kind = media_type(req)
+    if body.lstrip()[:1] in {b"{", b"["}:
+        return False
+    if kind == _FORM:
+        return True
+    if kind and kind != "application/json" and not kind.endswith("+json") and kind != "text/plain":
+        raise UnsupportedMedia(f"Content-Type is {kind!r}; use application/json or {_FORM}")
+    return False
+
+
+def parse_form(body: bytes) -> dict[str, str]:
+    """Return the pairs of a form (WHATWG URL, application/x-www-form-urlencoded).
+
+    Raises:
+        MalformedBody: it is not UTF-8, has too many pairs or a name twice.
+    """
+    try:
+        pairs = parse_qsl(
+            body.decode("utf-8"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=_FORM_FIELDS,
+        )
+    except ValueError as error:
+        raise MalformedBody(f"the form cannot be read: {error}") from None
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise MalformedBody("the form has a name twice")
+    return found
+
+
+async def read_object(
+    req: falcon.asgi.Request, kind: type[S], limit: int, *, error: type[WotkitError]
+) -> S:
+    """Return the JSON object of the body as a ``kind``; see :func:`convert`."""
+    return convert(kind, strict_json.decode(await read_body(req, limit)), error)
+
+
+def read_query(req: falcon.asgi.Request, kind: type[S]) -> S:
+    """Return the query parameters as a ``kind``; of a parameter given twice the last counts.
+
+    Raises:
+        InvalidQuery: parameters are invalid; ``more`` names each.
+    """
+    params: dict[str, Any] = {
+        name: value[-1] if isinstance(value, list) else value for name, value in req.params.items()
+    }
+    return convert(kind, params, InvalidQuery)
+
+
+def convert(
+    kind: type[S], value: Any, error: type[WotkitError] = ValidationFailed, prefix: str = ""
+) -> S:
+    """Return ``value``, a decoded JSON object, as a ``kind``.
+
+    Unknown attributes are ignored; null counts as absent where the type has no null; texts that
+    read as the wanted number or truth value are taken for it, as old clients send them.
+
+    Raises:
+        MalformedBody: it is not an object.
+        WotkitError: of the class ``error``; ``more`` names every attribute that is wrong.
+    """
+    if not isinstance(value, dict):
+        raise MalformedBody("a JSON object is expected")
+    found, problems = _convert_each(kind, value)
+    if problems:
+        raise error(
+            *(f"{prefix}{name} {why}" for name, why in problems.items()),
+            more={f"{prefix}{name}": why for name, why in problems.items()},
+        )
+    return kind(**found)
+
+
+def _convert_each(kind: type[S], value: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    found: dict[str, Any] = {}
+    problems: dict[str, str] = {}
+    for field in msgspec.structs.fields(kind):
+        given = value.get(field.encode_name)
+        if given is None:
+            nullable = field.encode_name in value and _takes_null(field.type)
+            if nullable:
+                found[field.name] = None
+            elif field.default is NODEFAULT and field.default_factory is NODEFAULT:
+                problems[field.encode_name] = "is required"
+            continue
+        try:
+            found[field.name] = msgspec.convert(given, field.type, strict=False)
+        except msgspec.ValidationError as wrong:
+            problems[field.encode_name] = f"is invalid: {_reason(wrong)}"
+    return found, problems
+
+
+def _takes_null(kind: Any) -> bool:
+    try:
+        msgspec.convert(None, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _reason(wrong: msgspec.ValidationError) -> str:
+    reason, _, place = str(wrong).partition(" - at `$")
+    return f"{reason} at {place.rstrip('`')}" if place.rstrip("`") else reason

@@ -1,0 +1,1 @@
+"""Who a caller is: passwords, keys, and the identities that processes remember."""

@@ -1,0 +1,126 @@
+"""The outermost layer of the server: request ids, metrics, log lines, CORS and fixed headers.
+
+Plain ASGI (https://asgi.readthedocs.io/en/latest/specs/www.html) around the framework, since it
+runs for every request: it costs a few microseconds and allocates little.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import re
+import secrets
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
+
+from wotkit.errors import WotkitError
+
+if TYPE_CHECKING:
+    from wotkit.config import Settings
+    from wotkit.metrics import RequestMetrics
+
+REQUEST_ID: Final = "wotkit.request_id"
+ROUTE: Final = "wotkit.route"
+ERROR: Final = "wotkit.error"
+
+FIXED_HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+)
+"""Security headers of every answer (OWASP Secure Headers)."""
+
+_GIVEN_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+_METHODS: Final = b"GET, POST, PUT, DELETE, OPTIONS"
+_ALLOWED_HEADERS: Final = b"Authorization, Content-Type, Idempotency-Key, X-Request-Id"
+_EXPOSED_HEADERS: Final = b"Location, Link, Retry-After, X-Request-Id, Idempotent-Replayed"
+_CORS_SECONDS: Final = b"86400"
+
+_log: Final = logging.getLogger("wotkit.requests")
+
+
+class Edge:
+    """Wraps an ASGI application."""
+
+    def __init__(self, app: Any, settings: Settings, metrics: RequestMetrics) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._origins = frozenset(origin.encode() for origin in settings.http.cors_origins)
+        self._any_origin = b"*" in self._origins
+        self._log_all = settings.log.requests == "all"
+        self._log_none = settings.log.requests == "none"
+        self._prefix = secrets.token_hex(6).encode() + b"-"
+        self._count = itertools.count(1).__next__
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one connection or request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = perf_counter()
+        request_id = self._prefix + b"%x" % self._count()
+        origin = None
+        for name, value in scope["headers"]:
+            if name == b"x-request-id" and _GIVEN_ID.fullmatch(value):
+                request_id = value
+            elif name == b"origin":
+                origin = value
+        scope[REQUEST_ID] = request_id.decode()
+        if origin is not None and scope["method"] == "OPTIONS":
+            await self._preflight(origin, request_id, send)
+            return
+
+        async def observed_send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                headers = message["headers"]
+                headers.append((b"x-request-id", request_id))
+                if origin is not None:
+                    headers += self._cors(origin)
+                self._observe(scope, message["status"], perf_counter() - started)
+            await send(message)
+
+        await self._app(scope, receive, observed_send)
+
+    def _observe(self, scope: Any, status: int, seconds: float) -> None:
+        self._metrics.observe(scope.get(ROUTE, "none"), scope["method"], status, seconds)
+        if self._log_all or status != 201 or seconds > 1:  # noqa: PLR2004  # a stored reading
+            self._write_line(scope, status, seconds)
+
+    def _write_line(self, scope: Any, status: int, seconds: float) -> None:
+        if self._log_none:
+            return
+        error = scope.get(ERROR)
+        client = scope.get("client")
+        fields: dict[str, Any] = {
+            "request_id": scope[REQUEST_ID],
+            "method": scope["method"],
+            "path": scope["path"],
+            "status": status,
+            "ms": round(seconds * 1000, 1),
+            "client": client[0] if client else None,
+        }
+        if isinstance(error, WotkitError):
+            fields["code"] = error.code.number
+        _log.info("request", extra={"fields": fields})
+
+    async def _preflight(self, origin: bytes, request_id: bytes, send: Any) -> None:
+        headers = [
+            (b"x-request-id", request_id),
+            (b"access-control-allow-methods", _METHODS),
+            (b"access-control-allow-headers", _ALLOWED_HEADERS),
+            (b"access-control-max-age", _CORS_SECONDS),
+            *self._cors(origin),
+        ]
+        await send({"type": "http.response.start", "status": 204, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    def _cors(self, origin: bytes) -> list[tuple[bytes, bytes]]:
+        """Return the headers that let a page of ``origin`` read the answer (WHATWG Fetch)."""
+        if not self._any_origin and origin not in self._origins:
+            return [(b"vary", b"Origin")]
+        allowed = b"*" if self._any_origin else origin
+        return [
+            (b"access-control-allow-origin", allowed),
+            (b"access-control-expose-headers", _EXPOSED_HEADERS),
+            (b"vary", b"Origin"),
+        ]

@@ -1,0 +1,131 @@
+"""What the server counts about itself, in Prometheus' terms.
+
+On the path of every reading only plain integers are raised, in the event loop's thread;
+:class:`Collector` turns them into metric families when they are asked for
+(https://prometheus.io/docs/instrumenting/writing_exporters/).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from prometheus_client import Metric
+
+SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
+
+
+class Histogram:
+    """Counts observations in buckets."""
+
+    __slots__ = ("_edges", "counts", "total")
+
+    def __init__(self, edges: tuple[float, ...]) -> None:
+        self._edges = edges
+        self.counts = [0] * (len(edges) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one observation."""
+        self.counts[bisect_left(self._edges, value)] += 1
+        self.total += value
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Return the cumulative counts, by upper edge."""
+        found: list[tuple[str, float]] = []
+        count = 0
+        for edge, number in zip((*self._edges, float("inf")), self.counts, strict=True):
+            count += number
+            found.append(("+Inf" if edge == float("inf") else str(edge), count))
+        return found
+
+
+class RequestMetrics:
+    """Requests by route, method and status, with how long they took."""
+
+    def __init__(self) -> None:
+        self._children: dict[tuple[str, str, int], Histogram] = {}
+
+    def observe(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count one answered request."""
+        key = (route, method, status)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = Histogram(SECONDS)
+        child.observe(seconds)
+
+    def families(self) -> Iterator[Metric]:
+        """Yield the metrics."""
+        family = HistogramMetricFamily(
+            "wotkit_request_seconds",
+            "Time until the answer began, by route, method and status",
+            labels=["route", "method", "status"],
+        )
+        for (route, method, status), child in list(self._children.items()):
+            family.add_metric([route, method, str(status)], child.buckets(), child.total)
+        yield family
+
+
+class IngestMetrics:
+    """The one door: readings accepted and refused, the queue and its commits."""
+
+    def __init__(self, queue_depth: Callable[[], int]) -> None:
+        self._queue_depth = queue_depth
+        self.accepted = 0
+        self.refused: dict[str, int] = {}
+        self.batch = Histogram(SIZES)
+        self.commit = Histogram(SECONDS)
+
+    def refuse(self, reason: str, count: int = 1) -> None:
+        """Count readings that were refused."""
+        self.refused[reason] = self.refused.get(reason, 0) + count
+
+    def families(self) -> Iterator[Metric]:
+        """Yield the metrics."""
+        yield CounterMetricFamily(
+            "wotkit_readings_accepted", "Readings that were stored", value=self.accepted
+        )
+        refused = CounterMetricFamily(
+            "wotkit_readings_refused", "Readings that were refused, by reason", labels=["reason"]
+        )
+        for reason, count in self.refused.items():
+            refused.add_metric([reason], count)
+        yield refused
+        yield GaugeMetricFamily(
+            "wotkit_ingest_queue_readings",
+            "Readings waiting to be stored",
+            value=self._queue_depth(),
+        )
+        for name, help_text, histogram in (
+            ("wotkit_ingest_batch_readings", "Readings in one transaction", self.batch),
+            (
+                "wotkit_ingest_commit_seconds",
+                "Time of one transaction, fsync included",
+                self.commit,
+            ),
+        ):
+            family = HistogramMetricFamily(name, help_text)
+            family.add_metric([], histogram.buckets(), histogram.total)
+            yield family
+
+
+class Collector:
+    """Gives the metrics of this process to a Prometheus registry."""
+
+    def __init__(self, *sources: Callable[[], Iterable[Metric]]) -> None:
+        self._sources = sources
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric."""
+        for source in self._sources:
+            yield from source()

@@ -1,0 +1,81 @@
+"""The URL table: which resource answers which path."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+V1_BASES: Final = ("/api/v1", "/api")
+V2_BASE: Final = "/api/v2"
+
+
+class Resources(NamedTuple):
+    """Every resource, wired by :mod:`wotkit.app`."""
+
+    sensors: Any
+    sensor: Any
+    fields: Any
+    field: Any
+    readings: Any
+    readings_at: Any
+    batch: Any
+    ingest: Any
+    keys: Any
+    key: Any
+    key_rotation: Any
+    openapi: Any
+    reference: Any
+    reference_asset: Any
+    health: Any
+    ready: Any
+    metrics: Any
+
+
+class Route(NamedTuple):
+    """One path and the resource that answers it."""
+
+    path: str
+    resource: Any
+
+
+def v1(resources: Resources) -> Iterator[Route]:
+    """Yield version 1, relative to a base; version 2 has all of it too."""
+    yield Route("/sensors", resources.sensors)
+    yield Route("/sensors/{sensor}", resources.sensor)
+    yield Route("/sensors/{sensor}/fields", resources.fields)
+    yield Route("/sensors/{sensor}/fields/{field}", resources.field)
+    yield Route("/sensors/{sensor}/data", resources.readings)
+    yield Route("/sensors/{sensor}/data/{timestamp}", resources.readings_at)
+
+
+def v2(resources: Resources) -> Iterator[Route]:
+    """Yield what version 2 has beyond version 1."""
+    yield Route("/data", resources.batch)
+    yield Route("/ingest", resources.ingest)
+    yield Route("/keys", resources.keys)
+    yield Route("/keys/{key}", resources.key)
+    yield Route("/keys/{key}/rotate", resources.key_rotation)
+
+
+def others(resources: Resources) -> Iterator[Route]:
+    """Yield what has no version."""
+    yield Route("/api/openapi.json", resources.openapi)
+    yield Route("/api/reference", resources.reference)
+    yield Route("/api/reference/{asset}", resources.reference_asset)
+    yield Route("/healthz", resources.health)
+    yield Route("/readyz", resources.ready)
+    yield Route("/metrics", resources.metrics)
+
+
+def table(resources: Resources) -> list[Route]:
+    """Return every route of the server."""
+    routes = [
+        Route(base + route.path, route.resource)
+        for base in (*V1_BASES, V2_BASE)
+        for route in v1(resources)
+    ]
+    routes += [Route(V2_BASE + route.path, route.resource) for route in v2(resources)]
+    routes += others(resources)
+    return routes
