@@ -1,0 +1,1 @@
+"""Readings: stored once, read by sensor and time. DESIGN.md states the invariants."""

@@ -1,0 +1,219 @@
+"""The contract of a readings store: what may be asked of it, whatever engine keeps it.
+
+Times are integer microseconds since 1970 UTC. ``data`` is a reading's fields as a compact JSON
+object in bytes, without the timestamp. The store knows nothing of users, and of sensors only
+their ids.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+
+class NewReading(NamedTuple):
+    """A reading that was checked and is to be stored."""
+
+    sensor_id: int
+    ts: int
+    data: bytes
+    values: dict[str, Any]
+    """What ``data`` encodes, for the latest values."""
+
+
+class StoredReading(NamedTuple):
+    """A reading as it is stored."""
+
+    ts: int
+    id: int
+    data: bytes
+
+
+class Latest(NamedTuple):
+    """The newest reading of a sensor, and the last value of each field."""
+
+    ts: int
+    id: int
+    data: bytes
+    updated: int
+    """When the sensor last received a reading, by the server's clock."""
+    fields: dict[str, tuple[Any, int]]
+    """Field name to its last value and that value's time."""
+
+
+class Resend(NamedTuple):
+    """Vouches that a write happens once, however often it is sent."""
+
+    caller: str
+    key: str
+    fingerprint: bytes
+    """A hash of the request: the same key with another one is a mistake."""
+
+
+class StreamBatch(NamedTuple):
+    """The position of a gateway's batch in its stream."""
+
+    owner_id: int
+    stream: str
+    sequence: Sequence[int]
+    """The number of each reading of the operation, rising."""
+    through: int
+    """The highest number of the batch, refused readings included."""
+
+
+class Append(Struct):
+    """Add readings."""
+
+    readings: Sequence[NewReading]
+    resend: Resend | None = None
+    stream: StreamBatch | None = None
+    answer: bytes = b""
+    """What the first answer said, given again when the same is sent again."""
+
+
+class Replace(Struct):
+    """Put readings of one sensor in the place of others, as one atomic change."""
+
+    sensor_id: int
+    readings: Sequence[NewReading]
+    first: int | None = None
+    """With ``last``: every reading of ``first <= ts <= last`` goes; else those of the same ts."""
+    last: int | None = None
+    resend: Resend | None = None
+    answer: bytes = b""
+
+
+class Delete(Struct):
+    """Delete the readings of one sensor in ``first <= ts <= last``."""
+
+    sensor_id: int
+    first: int
+    last: int
+
+
+class CastField(Struct):
+    """Cast the values of a field that was declared after readings carried it, where they can be."""
+
+    sensor_id: int
+    field: str
+    number: bool
+    """Whether to cast to NUMBER; else to STRING."""
+
+
+class DropSensor(Struct):
+    """Forget everything about a sensor that was deleted."""
+
+    sensor_id: int
+
+
+Operation = Append | Replace | Delete | CastField | DropSensor
+
+
+class Kind(Enum):
+    """How an operation ended."""
+
+    STORED = "stored"
+    REPLAYED = "replayed"
+    MISMATCH = "mismatch"
+
+
+class Outcome(NamedTuple):
+    """What became of an operation that was committed."""
+
+    kind: Kind
+    stored: int = 0
+    """How many readings were added."""
+    first_id: int = 0
+    """The id of the first of them; the others follow without a gap."""
+    answer: bytes = b""
+    """For a replay: what the first answer said."""
+    acked_through: int = 0
+    """For a stream: the highest number that is stored or was refused for good."""
+
+
+class Range(Struct, frozen=True, kw_only=True):
+    """Which readings of one sensor to read, and how.
+
+    The bounds are pairs of time and id, so that paging has no gaps where many readings share an
+    instant: ``after < (ts, id) <= through``.
+    """
+
+    sensor_id: int
+    after: tuple[int, int] | None = None
+    through: tuple[int, int] | None = None
+    newest: int | None = None
+    """Only so many, counted from the newest."""
+    reverse: bool = False
+    """Newest first."""
+    offset: int = 0
+    limit: int | None = None
+
+
+class StoreError(Exception):
+    """The store cannot do this now, for example because the disk is full.
+
+    Nothing of what was asked has happened. The text says why, without paths or SQL.
+    """
+
+
+class Store(Protocol):
+    """A readings store."""
+
+    def apply(self, operations: Sequence[Operation], now: int) -> list[Outcome]:
+        """Do all of this in one transaction, durable when it returns.
+
+        To be called from one thread, the writer's.
+
+        Raises:
+            StoreError: nothing was done.
+        """
+        ...
+
+    def read(self, what: Range) -> list[StoredReading]:
+        """Return readings, ordered by ``(ts, id)``.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        ...
+
+    def stream(self, what: Range) -> Iterator[StoredReading]:
+        """Yield what :meth:`read` returns, in constant memory."""
+        ...
+
+    def latest(self, sensor_ids: Collection[int]) -> dict[int, Latest]:
+        """Return the latest of these sensors, without those that never had a reading."""
+        ...
+
+    def active(self, since: int) -> set[int]:
+        """Return the ids of sensors that received a reading at or after ``since``."""
+        ...
+
+    def acked_through(self, owner_id: int, stream: str) -> int:
+        """Return the position of a gateway's stream; 0 when it is unknown."""
+        ...
+
+    def forget_resends(self, before: int) -> int:
+        """Return how many records of resend keys older than ``before`` were deleted."""
+        ...
+
+    def check(self) -> None:
+        """Try whether a write would succeed now.
+
+        Raises:
+            StoreError: it would not; the text says why.
+        """
+        ...
+
+    def size_bytes(self) -> int:
+        """Return how much room the store takes."""
+        ...
+
+    def close(self) -> None:
+        """Close every connection."""
+        ...
