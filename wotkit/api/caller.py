@@ -35,16 +35,7 @@ class Callers:
             Overloaded: too many passwords wait to be verified.
         """
         header = req.get_header("authorization")
-        if header is None:
-            identity = ANONYMOUS
-        else:
-            address = address_of(req)
-            found = self._authenticator.remembered(header, address)
-            identity = (
-                found
-                if found is not None
-                else await self._authenticator.authenticate(header, address)
-            )
+        identity = ANONYMOUS if header is None else await self._verified(req, header)
         identity.require(scope)
         return identity
 
@@ -58,6 +49,25 @@ class Callers:
         identity = await self.identify(req, scope)
         identity.require_known()
         return identity
+
+    async def identify_user(self, req: falcon.asgi.Request, what: str) -> Identity:
+        """Return the user who is asking; a key that acts for one is refused.
+
+        Raises:
+            Unauthenticated: credentials are missing or wrong.
+            MissingScope: a key never manages ``what``.
+        """
+        header = req.get_header("authorization")
+        identity = ANONYMOUS if header is None else await self._verified(req, header)
+        identity.require_user(what)
+        return identity
+
+    async def _verified(self, req: falcon.asgi.Request, header: str) -> Identity:
+        address = address_of(req)
+        found = self._authenticator.remembered(header, address)
+        if found is not None:
+            return found
+        return await self._authenticator.authenticate(header, address)
 
     @staticmethod
     def actor(req: falcon.asgi.Request, identity: Identity) -> Actor:

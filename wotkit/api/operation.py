@@ -37,7 +37,12 @@ class Operation(Struct, frozen=True, kw_only=True):
     """A Struct whose fields are the query parameters."""
     body: Any = None
     """The type of the JSON body; a form may carry the same when ``form`` is set."""
+    body_optional: bool = False
+    example: Any = None
+    """A body that works, for the reference and its curl line."""
     form: bool = False
+    headers: dict[str, str] = {}
+    """Request headers that mean something here, and what."""
     errors: tuple[type[WotkitError], ...] = ()
     tag: str = ""
 
