@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET, Struct, UnsetType
 from peewee import JOIN
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from wotkit.catalog.audit import Actor
+
+
+_TOO_LONG_FOR_AN_ID: Final = 19
 
 
 class KeyRow(Struct, frozen=True, kw_only=True):
@@ -47,7 +50,8 @@ class KeyChange(Struct, kw_only=True):
     expires: int | UnsetType | None = UNSET
 
 
-def _check(change: KeyChange, identity: Identity) -> None:
+def _check(change: KeyChange, identity: Identity, before: KeyRow | None = None) -> None:
+    """Check what is new; a client may send back what it was given, a passed expiry too."""
     problems: dict[str, str] = {}
     if change.name is not UNSET and not change.name.strip():
         problems["name"] = "is required"
@@ -59,7 +63,9 @@ def _check(change: KeyChange, identity: Identity) -> None:
             problems["scopes"] = "must name at least one scope"
         elif ADMIN in change.scopes and not identity.admin:
             problems["scopes"] = "may have admin for administrators only"
-    if change.expires is not UNSET and change.expires is not None and change.expires < times.now():
+    ends = change.expires
+    kept = before is not None and ends == before.expires
+    if ends is not UNSET and ends is not None and not kept and ends < times.now():
         problems["expires"] = "lies in the past"
     if problems:
         raise ValidationFailed(more=problems)
@@ -98,7 +104,10 @@ def _limit(key_id: str, identity: Identity, sensors: Iterable[str]) -> None:
     Key.update(limited=True).where(Key.id == key_id).execute()
     for reference in sensors:
         owner, _, name = reference.rpartition(".")
-        same = (Sensor.name == name) & (Account.name == (owner or identity.username))
+        if reference.isdecimal():
+            same = Sensor.id == (int(reference) if len(reference) < _TOO_LONG_FOR_AN_ID else 0)
+        else:
+            same = (Sensor.name == name) & (Account.name == (owner or identity.username))
         found = rows(Sensor.select(Sensor.id).join(Account).where(same & visible(identity)))
         if not found:
             raise NotFound(reference)
@@ -172,8 +181,7 @@ def update(identity: Identity, key_id: str, change: KeyChange, actor: Actor) -> 
         NotFound: the caller has no such key, or a sensor does not exist for the caller.
         ValidationFailed: an attribute is invalid; ``more`` names each.
     """
-    get(identity, key_id)
-    _check(change, identity)
+    _check(change, identity, get(identity, key_id))
     columns: dict[str, Any] = {}
     if change.name is not UNSET:
         columns["name"] = change.name
@@ -190,7 +198,8 @@ def update(identity: Identity, key_id: str, change: KeyChange, actor: Actor) -> 
         KeySensor.delete().where(KeySensor.key == key_id).execute()
     elif change.sensors is not UNSET:
         _limit(key_id, identity, change.sensors)
-    audit.record(actor, "key.change", key_id, changed=sorted(columns))
+    named = sorted(columns if change.sensors is UNSET else {*columns, "sensors"})
+    audit.record(actor, "key.change", key_id, changed=named)
 
 
 def rotate(
