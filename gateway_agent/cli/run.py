@@ -1,0 +1,45 @@
+"""`gateway-agent run`."""
+
+import logging
+import os
+import signal
+from pathlib import Path
+from typing import Final
+
+import click
+
+from gateway_agent.cli.common import EXIT_CONFIG, config_option, load_or_exit
+from gateway_agent.credentials import CredentialSource
+from gateway_agent.logs import start_logging
+from gateway_agent.pipeline import Agent
+from gateway_agent.spool import SpoolLockedError, UnsuitableSpoolError
+
+_STOP: Final = {signal.SIGTERM, signal.SIGINT}
+
+
+@click.command()
+@config_option
+@click.option("--verbose", is_flag=True, help="Log more.")
+def run(config_file: Path, *, verbose: bool) -> None:
+    r"""Read the inputs and deliver their readings until SIGTERM or Ctrl-C.
+
+    \b
+    Example:
+      gateway-agent run --config demo-agent.toml
+    """
+    config = load_or_exit(config_file)
+    start_logging(logging.DEBUG if verbose else logging.INFO)
+    # Blocked before any thread starts, so that only stop_requested sees them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
+    credentials = CredentialSource(os.environ, config.platform.credentials_file)
+    try:
+        healthy = Agent(config, credentials).run(stop_requested)
+    except (SpoolLockedError, UnsuitableSpoolError, OSError) as error:
+        click.echo(f"gateway-agent: {error}", err=True)
+        raise SystemExit(1 if isinstance(error, SpoolLockedError) else EXIT_CONFIG) from error
+    raise SystemExit(0 if healthy else 1)
+
+
+def stop_requested(seconds: float) -> bool:
+    """Wait at most so long for a signal to stop."""
+    return signal.sigtimedwait(_STOP, seconds) is not None

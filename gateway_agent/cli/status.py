@@ -1,0 +1,66 @@
+"""`gateway-agent status`."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from gateway_agent.cli.common import EXIT_NOT_RUNNING, config_option, load_or_exit
+from gateway_agent.durations import format_duration
+from gateway_agent.status import Document, read_status
+
+
+@click.command()
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def status(config_file: Path, *, as_json: bool) -> None:
+    r"""Tell how the agent is doing: exit code 0 when it runs, 3 when it does not.
+
+    \b
+    Example:
+      gateway-agent status --json
+    """
+    document = read_status(load_or_exit(config_file))
+    if as_json:
+        click.echo(json.dumps(document, indent=2))
+    else:
+        for line in _lines(document, time.time()):
+            click.echo(line)
+    if not document["running"]:
+        raise SystemExit(EXIT_NOT_RUNNING)
+
+
+def _lines(document: Document, now: float) -> Iterator[str]:
+    spool = document["spool"]
+    yield f"gateway    {document['gateway']}"
+    if document["running"]:
+        started = document.get("started", now)
+        process = f"process {document.get('pid')}, up {_ago(started, now)}"
+        yield f"state      {document['state']} ({process})"
+    else:
+        yield "state      not running"
+    for problem in document["problems"]:
+        yield f"problem    {problem}"
+    age = spool["oldest_age"]
+    oldest = f", the oldest {format_duration(round(age))} old" if age else ""
+    yield f"waiting    {spool['depth'] + spool['queued']} readings{oldest}"
+    yield f"stored     {spool['acknowledged']} of {spool['committed']} readings so far"
+    if spool["dead_letters"]:
+        yield f"refused    {spool['dead_letters']} readings, kept as dead letters"
+    for reason, count in spool["dropped"].items():
+        yield f"dropped    {count} readings: {reason.replace('_', ' ')}"
+    if spool["corrupt_files"]:
+        yield f"corrupt    {spool['corrupt_files']} spool files were damaged and put aside"
+    if not document["running"]:
+        return
+    acknowledged = document.get("output", {}).get("last_acknowledged")
+    yield f"last sent  {_ago(acknowledged, now)} ago" if acknowledged else "last sent  nothing yet"
+    for figures in document.get("inputs", []):
+        error = f", {figures['errors']} errors" if figures["errors"] else ""
+        yield f"input      {figures['name']}: {figures['readings']} readings{error}"
+
+
+def _ago(moment: float, now: float) -> str:
+    return format_duration(max(0, round(now - moment)))

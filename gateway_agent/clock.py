@@ -1,0 +1,91 @@
+"""When something was measured, and how far that time can be trusted."""
+
+import ctypes
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import ClassVar, Final
+
+_TIME_ERROR: Final = 5
+_STA_UNSYNC: Final = 0x0040
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """The moment of a measurement.
+
+    `wall_us` counts microseconds since 1970 UTC, `boot_us` microseconds since this boot
+    (suspend included), and `synced` is what the kernel said of the wall clock at that moment.
+    With `boot_us` and `boot_id` a wrong wall time can be corrected later.
+    """
+
+    wall_us: int
+    boot_us: int
+    boot_id: str
+    synced: bool
+
+
+class _Timex(ctypes.Structure):
+    """The first members of the kernel's `struct timex`, and room for the rest of it."""
+
+    _fields_: ClassVar = [
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("rest", ctypes.c_byte * 256),
+    ]
+
+
+class KernelClock:
+    """Asks the kernel (adjtimex, read only) whether something disciplines the wall clock."""
+
+    def __init__(self) -> None:
+        self._adjtimex = getattr(ctypes.CDLL(None), "adjtimex", None)
+
+    def synchronized(self) -> bool:
+        """Whether the wall clock is synchronized; False also when the kernel does not say."""
+        if self._adjtimex is None:
+            return False
+        state = _Timex()
+        answer = self._adjtimex(ctypes.byref(state))
+        return answer not in {-1, _TIME_ERROR} and not state.status & _STA_UNSYNC
+
+
+class Clock:
+    """Stamps measurements with wall time, time since boot, boot id and synchronization."""
+
+    def __init__(
+        self,
+        synchronized: Callable[[], bool] | None = None,
+        boot_id_file: Path = Path("/proc/sys/kernel/random/boot_id"),
+    ) -> None:
+        self._synchronized = synchronized or KernelClock().synchronized
+        self._boot_id = _boot_id(boot_id_file)
+
+    def stamp(self) -> Stamp:
+        """The present moment."""
+        return Stamp(
+            wall_us=time.time_ns() // 1000,
+            boot_us=time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000,
+            boot_id=self._boot_id,
+            synced=self._synchronized(),
+        )
+
+
+def iso_time(wall_us: int) -> str:
+    """Microseconds since 1970 UTC as ISO 8601 with microseconds and Z, as the platform takes it."""
+    moment = _EPOCH + timedelta(microseconds=wall_us)
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def _boot_id(file: Path) -> str:
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except OSError:
+        return "unknown"

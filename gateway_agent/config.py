@@ -1,0 +1,226 @@
+"""The configuration file: one TOML file, checked as a whole, every mistake reported at once."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from gateway_agent.inputs import InputConfig, MissingLibraryError, find_kind, kind_names
+from gateway_agent.settings import (
+    Place,
+    Problem,
+    Section,
+    Setting,
+    choice,
+    duration,
+    flag,
+    http_url,
+    nearest,
+    path,
+    read_section,
+    text,
+    whole,
+)
+from gateway_agent.toml_lines import LineIndex
+
+SECTIONS: Final = ("gateway", "platform", "spool", "input")
+GATEWAY_ID: Final = r"[a-z_][a-z0-9_-]{0,39}"
+
+
+class ConfigError(Exception):
+    """A configuration file that cannot be used; `problems` has every reason with its line."""
+
+    def __init__(self, file: Path, problems: Sequence[Problem]) -> None:
+        self.file = file
+        self.problems = sorted(problems, key=lambda problem: (problem.line or 0, problem.message))
+        super().__init__("\n".join(self.lines()))
+
+    def lines(self) -> list[str]:
+        """One line of text for each problem: file, line, what is wrong."""
+        return [
+            f"{self.file}:{problem.line}: {problem.message}"
+            if problem.line
+            else f"{self.file}: {problem.message}"
+            for problem in self.problems
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayConfig:
+    """Section `[gateway]`: who this gateway is."""
+
+    id: Annotated[
+        str,
+        Setting(
+            text(GATEWAY_ID, "1 to 40 of a-z, 0-9, _ and -, starting with a letter or _"),
+            "name of this gateway; sensor names start with it",
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformConfig:
+    """Section `[platform]`: where readings go, and how patient the agent is. Times in seconds."""
+
+    http: Annotated[str, Setting(http_url, "address of the platform's API")]
+    credentials_file: Annotated[
+        Path | None, Setting(path, "file with one line key_id:key_password, mode 0600")
+    ] = None
+    auto_create: Annotated[
+        bool, Setting(flag, "register sensors and fields that are missing on the platform")
+    ] = True
+    ca_file: Annotated[
+        Path | None, Setting(path, "certificate authority of the platform, if not a public one")
+    ] = None
+    compress: Annotated[bool, Setting(flag, "send batches with gzip")] = True
+    batch: Annotated[int, Setting(whole(1, 10_000), "most readings in one request")] = 500
+    timeout: Annotated[
+        float, Setting(duration(0.1, 600), "longest wait for an answer of the platform")
+    ] = 30.0
+    retry_min: Annotated[
+        float, Setting(duration(0.01, 3600), "first bound of the delay after a failure")
+    ] = 1.0
+    retry_max: Annotated[
+        float, Setting(duration(0.01, 86_400), "last bound of the delay after a failure")
+    ] = 300.0
+    denied_retry_min: Annotated[
+        float, Setting(duration(0.01, 3600), "shortest delay after the key was refused")
+    ] = 60.0
+    denied_retry_max: Annotated[
+        float, Setting(duration(0.01, 86_400), "longest delay after the key was refused")
+    ] = 900.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpoolConfig:
+    """Section `[spool]`: where readings wait until the platform has stored them."""
+
+    path: Annotated[Path, Setting(path, "the file that keeps readings; other files beside it")]
+    max_mb: Annotated[
+        int, Setting(whole(4, 1_000_000), "most disk space for the spool, in MiB")
+    ] = 256
+    commit_interval: Annotated[
+        float, Setting(duration(0.01, 60), "most that a power cut may cost")
+    ] = 1.0
+    on_full: Annotated[
+        Literal["drop_oldest", "reject_new"],
+        Setting(
+            choice("drop_oldest", "reject_new"),
+            'what to give up when full: "drop_oldest" or "reject_new"; every drop is counted',
+        ),
+    ] = "drop_oldest"
+    queue: Annotated[
+        int, Setting(whole(10, 1_000_000), "most readings in memory before they are on disk")
+    ] = 5000
+    dead_letters: Annotated[
+        int, Setting(whole(0, 10_000_000), "most refused readings kept for a later look")
+    ] = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A valid configuration; `file` is where it was read from."""
+
+    file: Path
+    gateway: GatewayConfig
+    platform: PlatformConfig
+    spool: SpoolConfig
+    inputs: tuple[InputConfig, ...]
+
+
+def load_config(file: Path) -> Config:
+    """Read and check a configuration file. Raises ConfigError with every mistake in it."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        document = tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(file, [Problem(None, str(error.strerror))]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(file, [Problem(None, "is not UTF-8 text")]) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(file, [Problem(None, f"is not TOML: {error}")]) from error
+    return _Reader(file, LineIndex(text)).read(document)
+
+
+class _Reader:
+    """Turns one parsed document into a Config, collecting problems on the way."""
+
+    def __init__(self, file: Path, lines: LineIndex) -> None:
+        self._file = file
+        self._lines = lines
+        self._problems: list[Problem] = []
+
+    def read(self, document: Mapping[str, object]) -> Config:
+        for name in document.keys() - set(SECTIONS):
+            self._problem(f"{name}: unknown section{nearest(name, SECTIONS)}", name)
+        gateway = self._section(GatewayConfig, document, "gateway")
+        platform = self._section(PlatformConfig, document, "platform")
+        spool = self._section(SpoolConfig, document, "spool")
+        inputs = self._inputs(document.get("input", []))
+        if platform and platform.retry_max < platform.retry_min:
+            self._problem("platform.retry_max: is shorter than retry_min", "platform", "retry_max")
+        if platform and platform.denied_retry_max < platform.denied_retry_min:
+            self._problem(
+                "platform.denied_retry_max: is shorter than denied_retry_min",
+                *("platform", "denied_retry_max"),
+            )
+        if self._problems or gateway is None or platform is None or spool is None:
+            raise ConfigError(self._file, self._problems)
+        return Config(
+            file=self._file, gateway=gateway, platform=platform, spool=spool, inputs=inputs
+        )
+
+    def _section(
+        self, section: type[Section], document: Mapping[str, object], name: str
+    ) -> Section | None:
+        table = document.get(name, {})
+        if not isinstance(table, dict):
+            self._problem(f"{name}: must be a section, [{name}]", name)
+            return None
+        return read_section(section, table, self._place(name, name), self._problems)
+
+    def _inputs(self, tables: object) -> tuple[InputConfig, ...]:
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            self._problem("input: must be a list of sections, [[input]]", "input")
+            return ()
+        if not tables:
+            self._problem('input: at least one [[input]] is needed, such as type = "system"')
+        configs: list[InputConfig] = []
+        for index, table in enumerate(tables):
+            config = self._input(index, table)
+            if config is None:
+                continue
+            if any(config.name == other.name for other in configs):
+                self._problem(
+                    f"input.name: {config.name!r} is taken by another input, give each its own",
+                    *("input", index, "name"),
+                )
+            configs.append(config)
+        return tuple(configs)
+
+    def _input(self, index: int, table: Mapping[str, object]) -> InputConfig | None:
+        kind_name = table.get("type")
+        if not isinstance(kind_name, str) or kind_name not in kind_names():
+            hint = nearest(str(kind_name), kind_names()) if kind_name is not None else ""
+            wrong = "is required" if kind_name is None else f"no input {kind_name!r}"
+            self._problem(f"input.type: {wrong}{hint}", "input", index, "type")
+            return None
+        try:
+            kind = find_kind(kind_name)
+        except MissingLibraryError as error:
+            self._problem(f"input.type: {error}", "input", index, "type")
+            return None
+        table = {"name": kind_name, **table}
+        return read_section(
+            kind.config, table, self._place("input", "input", index), self._problems
+        )
+
+    def _place(self, name: str, *path: str | int) -> Place:
+        def line_of(key: str | None) -> int | None:
+            return self._lines.line(*path, *([] if key is None else [key]))
+
+        return Place(name, line_of, self._file.absolute().parent)
+
+    def _problem(self, message: str, *path: str | int) -> None:
+        self._problems.append(Problem(self._lines.line(*path), message))

@@ -1,0 +1,1 @@
+"""Outputs: how readings reach the platform, and what its answers mean."""

@@ -1,0 +1,77 @@
+"""Delivery over HTTP: `POST {base}/v2/ingest`."""
+
+import gzip
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from gateway_agent.clock import iso_time
+from gateway_agent.outputs.base import Answer, Later, Refused, RejectedItem, Stored, TooLarge
+from gateway_agent.outputs.client import PlatformClient, Response, trouble
+from gateway_agent.spool import Batch
+
+_GZIP_FROM: Final = 500
+_GZIP_LEVEL: Final = 6
+_INVALID: Final = {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}
+
+
+class HttpOutput:
+    """Sends batches to the platform's ingest endpoint."""
+
+    def __init__(self, client: PlatformClient, *, compress: bool) -> None:
+        self._client = client
+        self._compress = compress
+
+    def send(self, batch: Batch) -> Answer:
+        """Post a batch. Only an answer that names a position counts as stored."""
+        body = encode_batch(batch)
+        headers = {}
+        if self._compress and len(body) >= _GZIP_FROM:
+            body = gzip.compress(body, _GZIP_LEVEL)
+            headers["content-encoding"] = "gzip"
+        response = self._client.request("POST", "v2/ingest", body, headers)
+        return self._judge(response, batch) if isinstance(response, Response) else response
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def _judge(self, response: Response, batch: Batch) -> Answer:
+        if HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
+            return _acknowledgement(response.body, batch) or Later(
+                f"HTTP {response.status} without an acknowledgement: not the platform's answer"
+            )
+        if response.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return TooLarge(response.message)
+        if response.status in _INVALID:
+            return Refused(response.code, response.message)
+        return trouble(response)
+
+
+def encode_batch(batch: Batch) -> bytes:
+    """The body of an ingest request. The fields are JSON already, and are only joined."""
+    readings = ",".join(
+        f'{{"seq":{row.seq},"sensor":"{row.sensor}","timestamp":"{iso_time(row.wall_us)}",'
+        f"{row.fields[1:]}"
+        for row in batch.rows
+    )
+    return f'{{"stream":"{batch.stream}","readings":[{readings}]}}'.encode("ascii")
+
+
+def _acknowledgement(body: Any, batch: Batch) -> Stored | None:
+    if not isinstance(body, dict):
+        return None
+    through = body.get("acked_through")
+    if isinstance(through, bool) or not isinstance(through, int):
+        return None
+    if through < batch.rows[0].seq:
+        return None
+    items = body.get("rejected")
+    rejected = [_rejected(item) for item in items] if isinstance(items, list) else []
+    return Stored(through, tuple(item for item in rejected if item is not None))
+
+
+def _rejected(item: Any) -> RejectedItem | None:
+    if not isinstance(item, Mapping) or not isinstance(item.get("seq"), int):
+        return None
+    return RejectedItem(item["seq"], str(item.get("code", "")), str(item.get("message", "")))

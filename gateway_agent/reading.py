@@ -1,0 +1,114 @@
+"""What the agent carries: sensors with fields, and their readings."""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from gateway_agent.clock import Stamp
+
+Value = float | int | str
+"""What a field holds: a number or a text. Booleans travel as 0 and 1."""
+
+SENSOR_NAME: Final = re.compile(r"(?:[a-z0-9_-]{1,50}\.)?[a-z_][a-z0-9_-]{3,49}")
+"""A sensor's name as the platform wants it, with the owner before a dot when it is another's."""
+
+RESERVED_FIELDS: Final = frozenset({"seq", "sensor", "timestamp", "id", "sensor_id", "sensor_name"})
+"""Names that mean something else in a reading."""
+
+
+class InvalidReadingError(ValueError):
+    """A reading that the platform could never store."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """A field of a sensor, as it is registered on the platform."""
+
+    name: str
+    long_name: str
+    units: str = ""
+    numeric: bool = True
+
+    @property
+    def type(self) -> str:
+        """The platform's word for the field's type."""
+        return "NUMBER" if self.numeric else "STRING"
+
+
+@dataclass(frozen=True, slots=True)
+class SensorSpec:
+    """A sensor, as it is registered on the platform when it is missing there."""
+
+    name: str
+    long_name: str
+    description: str
+    fields: tuple[FieldSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What an input measured: values by field name of one sensor, not yet stamped."""
+
+    sensor: str
+    fields: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A stamped sample on its way to the spool; `fields` is a JSON object in ASCII."""
+
+    sensor: str
+    fields: str
+    stamp: Stamp
+
+
+def make_reading(sample: Sample, stamp: Stamp) -> Reading:
+    """Check a sample and encode it.
+
+    Values that are no number (NaN, infinity) are left out: a sensor that could not measure has
+    nothing to say. Raises InvalidReadingError when nothing is left or a name cannot be sent.
+    """
+    if not SENSOR_NAME.fullmatch(sample.sensor):
+        raise InvalidReadingError(f"{sample.sensor!r} is not a sensor name")
+    fields: dict[str, Value] = {}
+    for name, value in sample.fields.items():
+        if not name or name in RESERVED_FIELDS:
+            raise InvalidReadingError(f"{name!r} cannot name a field")
+        cleaned = _clean(value)
+        if cleaned is not None:
+            fields[name] = cleaned
+    if not fields:
+        raise InvalidReadingError(f"no value left for {sample.sensor}")
+    encoded = json.dumps(fields, separators=(",", ":"), allow_nan=False)
+    return Reading(sample.sensor, encoded, stamp)
+
+
+def _clean(value: object) -> Value | None:
+    """The value as the platform takes it, or None when it is no number."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, int | float):
+        try:
+            return value if math.isfinite(value) else None
+        except OverflowError:
+            return None
+    raise InvalidReadingError(f"a {type(value).__name__} cannot be a field's value")
+
+
+def infer_fields(fields: str) -> tuple[FieldSpec, ...]:
+    """Describe the fields of an encoded reading that no input describes any more."""
+    return tuple(
+        FieldSpec(name, title(name), numeric=not isinstance(value, str))
+        for name, value in json.loads(fields).items()
+    )
+
+
+def title(name: str) -> str:
+    """A readable name from a technical one: `net_rx` becomes `Net rx`."""
+    words = re.sub(r"[_-]+", " ", name).strip()
+    return (words[:1].upper() + words[1:]) or name

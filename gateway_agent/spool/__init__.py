@@ -1,0 +1,23 @@
+"""The spool: readings on disk until the platform has stored them. See DESIGN.md."""
+
+from gateway_agent.spool.failures import UnsuitableSpoolError
+from gateway_agent.spool.file import SpoolFile
+from gateway_agent.spool.identity import machine_hash
+from gateway_agent.spool.lock import SpoolLock, SpoolLockedError
+from gateway_agent.spool.records import Batch, Refusal, Row, Settlement, Work
+from gateway_agent.spool.spool import Spool, SpoolFigures
+
+__all__ = [
+    "Batch",
+    "Refusal",
+    "Row",
+    "Settlement",
+    "Spool",
+    "SpoolFigures",
+    "SpoolFile",
+    "SpoolLock",
+    "SpoolLockedError",
+    "UnsuitableSpoolError",
+    "Work",
+    "machine_hash",
+]

@@ -1,0 +1,75 @@
+"""What passes between the spool, its writer and the sender."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gateway_agent.reading import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A reading in the spool; `tries` counts how often it was put back under a new `seq`."""
+
+    seq: int
+    sensor: str
+    wall_us: int
+    fields: str
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Readings to send in this order. `generation` tells this stream from its successors."""
+
+    stream: str
+    generation: int
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the platform will never take a reading."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The platform has decided about every reading up to `through`.
+
+    Those in `refused` become dead letters, those in `respool` go to the end under a new `seq`,
+    the others are stored there and leave the spool.
+    """
+
+    through: int
+    refused: Mapping[int, Refusal] = field(default_factory=dict)
+    respool: frozenset[int] = frozenset()
+
+
+@dataclass(slots=True)
+class Work:
+    """What one transaction does."""
+
+    readings: list[Reading] = field(default_factory=list)
+    settlements: list[Settlement] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    renew_stream: bool = False
+    replace_file: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not (
+            self.readings
+            or self.settlements
+            or self.counts
+            or self.renew_stream
+            or self.replace_file
+        )
+
+    def forget_stream(self) -> None:
+        """The file that the settlements were about is gone."""
+        self.settlements.clear()
+        self.renew_stream = False
