@@ -23,6 +23,8 @@ class Returns(Struct, frozen=True):
     meaning: str
     body: Any = None
     media: str = "application/json"
+    headers: dict[str, str] = {}
+    """Headers of this answer that mean something, and what."""
 
 
 class Operation(Struct, frozen=True, kw_only=True):
@@ -32,6 +34,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     privacy: Privacy
     returns: dict[int, Returns]
     scope: str | None = None
+    user_only: bool = False
+    """Whether a key, which acts for a user, is refused."""
     description: str = ""
     query: Any = None
     """A Struct whose fields are the query parameters."""

@@ -136,6 +136,7 @@ class KeysResource:
         summary="List your keys",
         description="Oldest first. Passwords are never shown again.",
         privacy="private",
+        user_only=True,
         returns={200: Returns("The keys of the caller.", list[KeyAnswer])},
     )
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
@@ -149,9 +150,16 @@ class KeysResource:
         summary="Make a key",
         description="The answer holds the password, this once.",
         privacy="private",
+        user_only=True,
         body=NewKey,
         example=_EXAMPLE,
-        returns={201: Returns("The key with its password; `Location` names it.", KeyWithPassword)},
+        returns={
+            201: Returns(
+                "The key with its password.",
+                KeyWithPassword,
+                headers={"Location": "The path of the new key."},
+            )
+        },
         errors=(ValidationFailed, NotFound),
     )
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
@@ -183,6 +191,7 @@ class KeyResource:
         tag=TAG,
         summary="Show a key",
         privacy="private",
+        user_only=True,
         returns={200: Returns("The key, without its password.", KeyAnswer)},
     )
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, key: str) -> None:
@@ -196,6 +205,7 @@ class KeyResource:
         summary="Change a key",
         description="Changes the attributes that are present, from the key's next request on.",
         privacy="private",
+        user_only=True,
         body=KeyAttributes,
         example={"scopes": ["read", "write"], "expires": None},
         returns={204: Returns("Changed.")},
@@ -214,6 +224,7 @@ class KeyResource:
         summary="Revoke a key",
         description="It is refused from the very next request on. This cannot be undone.",
         privacy="private",
+        user_only=True,
         returns={204: Returns("Revoked.")},
     )
     async def on_delete(
@@ -241,6 +252,7 @@ class KeyRotationResource:
         description="The old password stays good for the overlap, so that a fleet of gateways can "
         "be moved without a gap. A second rotation within the overlap ends the oldest password.",
         privacy="private",
+        user_only=True,
         body=Rotation,
         body_optional=True,
         example={"overlapHours": 24},
