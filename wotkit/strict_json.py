@@ -8,17 +8,31 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import msgspec
 
 from wotkit.errors import MalformedBody, ValidationFailed
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _decode: Final = msgspec.json.Decoder().decode
-_BYTE: Final = re.compile(r"\(byte (\d+)\)")
 _LARGEST: Final = int(1.7976931348623157e308)
 _DIGITS_OF_A_DOUBLE: Final = 300
 _CLOSER_LOOK: Final = -(1 << 60)
+
+_DESCRIBED: Final = 1 << 19
+"""Bytes up to which an error names the field; the longer way there would hold up others."""
+
+# possessive, and a text may end with the input: hostile bodies are scanned once, never again
+_TEXT: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?+\Z)'
+_STRUCTURE: Final = re.compile(rb"(?P<text>" + _TEXT + rb")(?P<colon>\s*+:)?|[\[\]{},]", re.DOTALL)
+_HALF_PAIR: Final = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
+    re.DOTALL,
+)
 
 encode: Final = msgspec.json.Encoder().encode
 """The compact JSON bytes of a value."""
@@ -37,7 +51,7 @@ def decode(body: bytes) -> Any:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         _refuse(body, error)
     if _may_hide_more(body, value):
-        _check_names_and_numbers(body)
+        _look_closer(body)
     return value
 
 
@@ -83,6 +97,10 @@ class _DuplicateName(ValueError):
     pass
 
 
+class _NotANumber(ValueError):
+    pass
+
+
 class _Huge(ValueError):
     pass
 
@@ -90,8 +108,9 @@ class _Huge(ValueError):
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise _DuplicateName(next(name for name in names if names.count(name) > 1))
+        for name, _ in pairs:
+            if found.pop(name, pairs) is pairs:
+                raise _DuplicateName(name)
     return found
 
 
@@ -102,56 +121,95 @@ def _double(digits: str) -> float:
     return number
 
 
-def _check_names_and_numbers(body: bytes) -> None:
-    """Parse once more, with hooks for what the fast parser lets pass.
+def _constant(word: str) -> NoReturn:
+    raise _NotANumber(word)
+
+
+def _look_closer(body: bytes) -> None:
+    """Parse with the standard library, whose hooks and positions tell more.
 
     Raises:
+        MalformedBody: with line and column.
         ValidationFailed: naming the field.
     """
     text = body.decode("utf-8")
     try:
-        json.loads(text, object_pairs_hook=_unique, parse_int=_double, parse_float=_double)
+        json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_int=_double,
+            parse_float=_double,
+            parse_constant=_constant,
+        )
+    except json.JSONDecodeError as error:
+        position = len(text[: error.pos].encode())
+        why = error.msg.removesuffix(" at").rstrip(": ")
+        raise _malformed(body, position, f"the body is not JSON: {why}") from None
+    except _NotANumber as error:
+        why = f"{error} is not a number in JSON (RFC 8259 section 6),"
+        raise _malformed(body, _position(body, str(error)), why) from None
     except _DuplicateName as error:
-        name = str(error)
-        raise ValidationFailed(
-            f"the name {name!r} stands twice in one object", more={name: "stands twice"}
-        ) from None
-    except _Huge as huge:
-        digits = str(huge)
-        place = len(text[: text.find(digits)].encode())
-        field = _name_before(body, place)
-        raise ValidationFailed(
-            f"the number {digits[:40]} is beyond a double, at {_place(body, place)}",
-            more={field: "is beyond a double"} if field else None,
-        ) from None
+        raise _duplicate(body, str(error)) from None
+    except _Huge as error:
+        raise _huge(body, str(error)) from None
     except RecursionError:
         raise MalformedBody("the JSON is nested too deeply") from None
 
 
 def _refuse(body: bytes, error: Exception) -> NoReturn:
+    """Say why the fast parser refused ``body``."""
     try:
-        text = body.decode("utf-8")
+        body.decode("utf-8")
     except UnicodeDecodeError as bad:
-        raise MalformedBody(
-            f"the body is not UTF-8: byte 0x{body[bad.start]:02x} at {_place(body, bad.start)}"
-            f"{_field_before(body, bad.start)}"
-        ) from None
+        why = f"the body is not UTF-8: byte 0x{body[bad.start]:02x}"
+        raise _malformed(body, bad.start, why) from None
     if isinstance(error, RecursionError):
         raise MalformedBody("the JSON is nested too deeply") from None
-    if isinstance(error, msgspec.ValidationError):
-        _check_names_and_numbers(body)
-    match = _BYTE.search(str(error))
-    position = int(match[1]) if match else len(body)
-    for name in ("NaN", "Infinity", "-Infinity"):
-        if text.encode().startswith(name.encode(), position):
-            raise MalformedBody(
-                f"{name} is not a number in JSON (RFC 8259 section 6), at {_place(body, position)}"
-                f"{_field_before(body, position)}"
-            )
-    why = str(error).removeprefix("JSON is malformed: ").split(" (byte")[0]
-    raise MalformedBody(
-        f"the body is not JSON: {why} at {_place(body, position)}{_field_before(body, position)}"
+    _look_closer(body)
+    # of all that the fast parser refuses, the standard library accepts only this
+    half = next((m.start() for m in _HALF_PAIR.finditer(body) if m["half"]), len(body))
+    raise _malformed(body, half, "the body is not JSON: half of a surrogate pair")
+
+
+def _malformed(body: bytes, position: int, why: str) -> MalformedBody:
+    field = _field(body, position)
+    within = f", in the value of {field!r}" if field else ""
+    return MalformedBody(f"{why} at {_place(body, position)}{within}")
+
+
+def _huge(body: bytes, digits: str) -> ValidationFailed:
+    position = _position(body, digits)
+    field = _field(body, position)
+    return ValidationFailed(
+        f"the number {digits[:40]} is beyond a double, at {_place(body, position)}",
+        more={field: "is beyond a double"} if field else None,
     )
+
+
+def _duplicate(body: bytes, name: str) -> ValidationFailed:
+    where, field = "", name[:100]
+    if len(body) <= _DESCRIBED:
+        seen: list[set[str]] = []
+        for path, token in _walk(body, len(body)):
+            if token[0] == b"{":
+                seen.append(set())
+            elif token[0] == b"}":
+                seen.pop()
+            elif token["colon"] and path[-1] in seen[-1]:
+                where, field = f", again at {_place(body, token.start())}", _dotted(path)
+                break
+            elif token["colon"]:
+                seen[-1].add(str(path[-1]))
+    return ValidationFailed(
+        f"the name {name[:100]!r} stands twice in one object{where}", more={field: "stands twice"}
+    )
+
+
+def _position(body: bytes, scalar: str) -> int:
+    """Return where a number or a word stands for the first time outside texts."""
+    wanted = re.escape(scalar[:400].encode())
+    tokens = re.compile(_TEXT + rb"|(?<![0-9A-Za-z.+-])(?P<scalar>" + wanted + rb")", re.DOTALL)
+    return next((m.start() for m in tokens.finditer(body) if m["scalar"]), len(body))
 
 
 def _place(body: bytes, position: int) -> str:
@@ -161,11 +219,45 @@ def _place(body: bytes, position: int) -> str:
     return f"line {line} column {column}"
 
 
-def _name_before(body: bytes, position: int) -> str:
-    names = re.findall(rb'"((?:[^"\\]|\\.)*)"\s*:', body[:position])
-    return names[-1].decode("utf-8", "replace") if names else ""
+def _walk(body: bytes, end: int) -> Iterator[tuple[list[str | int], re.Match[bytes]]]:
+    """Yield each name and each sign of structure before ``end``, with the path that leads there.
+
+    The path is one list, changed in place: a name or an index for each level.
+    """
+    path: list[str | int] = []
+    for token in _STRUCTURE.finditer(body, 0, end):
+        sign = token[0][:1]
+        if sign == b"{":
+            path.append("")
+        elif sign == b"[":
+            path.append(0)
+        elif not path or (sign == b'"' and not token["colon"]):
+            continue
+        elif sign == b'"':
+            path[-1] = _name(token["text"])
+        elif sign == b",":
+            path[-1] = path[-1] + 1 if isinstance(path[-1], int) else ""
+        else:
+            path.pop()
+        yield path, token
 
 
-def _field_before(body: bytes, position: int) -> str:
-    name = _name_before(body, position)
-    return f", in the value of {name!r}" if name else ""
+def _name(quoted: bytes) -> str:
+    try:
+        return str(_decode(quoted))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return quoted[1:-1].decode("utf-8", "replace")
+
+
+def _dotted(path: list[str | int]) -> str:
+    return ".".join(str(part)[:100] for part in path[:10])
+
+
+def _field(body: bytes, position: int) -> str:
+    """Return the field whose value is at ``position``; in a list as ``index.field``."""
+    if position > _DESCRIBED:
+        return ""
+    path: list[str | int] = []
+    for path, _ in _walk(body, position):  # noqa: B007  # the last one counts
+        pass
+    return _dotted(path).strip(".")
