@@ -201,7 +201,7 @@ _SECURITY: Final = {
     },
 }
 _ANY_CREDENTIALS: Final[list[dict[str, list[str]]]] = [{name: []} for name in SCHEMES]
-_USER_ONLY: Final[list[dict[str, list[str]]]] = [{"user": []}]
+USER_ONLY: Final[list[dict[str, list[str]]]] = [{"user": []}]
 
 
 class _Schemas:
@@ -315,7 +315,7 @@ def _security(each: Described) -> list[dict[str, list[str]]]:
     if privacy == "public":
         return []
     if each.operation.user_only:
-        return _USER_ONLY
+        return USER_ONLY
     return [{}, *_ANY_CREDENTIALS] if privacy == "public or private" else _ANY_CREDENTIALS
 
 
