@@ -39,6 +39,7 @@ class LineIndex:
             position += 1
             if header := _LIST_HEADER.fullmatch(line):
                 table = self._enter(_names(header[1]), is_list=True)
+                self._note(table[:-1], start)
                 self._note(table, start)
             elif header := _HEADER.fullmatch(line):
                 table = self._enter(_names(header[1]), is_list=False)

@@ -4,22 +4,20 @@ import click
 
 from gateway_agent import __version__
 from gateway_agent.cli.check import check
+from gateway_agent.cli.common import ExampleGroup
 from gateway_agent.cli.init import init
 from gateway_agent.cli.run import run
 from gateway_agent.cli.status import status
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=ExampleGroup,
+    epilog="gateway-agent init\ngateway-agent check\ngateway-agent run",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="gateway-agent")
 def main() -> None:
-    r"""Read sensors, keep every reading on disk, send it until the platform has stored it.
-
-    \b
-    Example:
-      gateway-agent init
-      gateway-agent check
-      gateway-agent run
-    """
+    """Read sensors, keep every reading on disk, send it until the platform has stored it."""
 
 
 main.add_command(init)

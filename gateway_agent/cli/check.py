@@ -5,25 +5,24 @@ from pathlib import Path
 
 import click
 
-from gateway_agent.cli.common import config_option, load_or_exit
+from gateway_agent.cli.common import ExampleCommand, config_option, load_or_exit
 from gateway_agent.config import Config
 from gateway_agent.credentials import CredentialsError, CredentialSource
 from gateway_agent.outputs.client import PlatformClient
 from gateway_agent.outputs.trial import try_key
 
 
-@click.command()
+@click.command(
+    cls=ExampleCommand,
+    epilog=("gateway-agent check --config demo-agent.toml"),
+)
 @config_option
 @click.option("--offline", is_flag=True, help="Do not try the key on the platform.")
 def check(config_file: Path, *, offline: bool) -> None:
-    r"""Check the configuration, the credentials, the spool's folder and the platform.
+    """Check the configuration, the credentials, the spool's folder and the platform.
 
     Every mistake is printed. Exit code 0: ready to run; 78: the file has mistakes; 1: something
     around it is wrong.
-
-    \b
-    Example:
-      gateway-agent check --config demo-agent.toml
     """
     config = load_or_exit(config_file)
     inputs = ", ".join(settings.name for settings in config.inputs)

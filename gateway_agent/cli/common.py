@@ -17,6 +17,30 @@ EXIT_NOT_RUNNING: Final = 3
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+class ExampleCommand(click.Command):
+    """A command whose epilog is an example, printed as it is."""
+
+    def format_epilog(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click calls it with this
+        formatter: click.HelpFormatter,
+    ) -> None:
+        """Write the example below the options."""
+        _write_example(self.epilog, formatter)
+
+
+class ExampleGroup(click.Group):
+    """A group of commands whose epilog is an example, printed as it is."""
+
+    def format_epilog(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click calls it with this
+        formatter: click.HelpFormatter,
+    ) -> None:
+        """Write the example below the commands."""
+        _write_example(self.epilog, formatter)
+
+
 def default_config_path() -> Path:
     """/etc/gateway-agent for root, the XDG configuration folder for anybody else."""
     if os.geteuid() == 0:
@@ -39,7 +63,7 @@ def config_option(command: Command) -> Command:
         metavar="FILE",
         type=click.Path(path_type=Path, dir_okay=False),
         default=default_config_path,
-        show_default="/etc/gateway-agent/config.toml, or ~/.config/gateway-agent/config.toml",
+        show_default="in /etc/gateway-agent or ~/.config/gateway-agent",
         help="The configuration file.",
     )(command)
 
@@ -60,3 +84,9 @@ def _user_folder(variable: str, default: str) -> Path:
     configured = os.environ.get(variable, "")
     base = Path(configured) if configured.startswith("/") else Path.home() / default
     return base / "gateway-agent"
+
+
+def _write_example(example: str | None, formatter: click.HelpFormatter) -> None:
+    with formatter.section("Example"):
+        for line in (example or "").splitlines():
+            formatter.write(f"  {line}\n")

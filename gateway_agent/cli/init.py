@@ -10,7 +10,12 @@ from typing import Final
 
 import click
 
-from gateway_agent.cli.common import config_option, default_config_path, default_spool_path
+from gateway_agent.cli.common import (
+    ExampleCommand,
+    config_option,
+    default_config_path,
+    default_spool_path,
+)
 from gateway_agent.cli.template import render_config
 from gateway_agent.config import GATEWAY_ID, PlatformConfig
 from gateway_agent.credentials import (
@@ -50,7 +55,14 @@ class Answers:
     gateway_id: str
 
 
-@click.command()
+@click.command(
+    cls=ExampleCommand,
+    epilog=(
+        "gateway-agent init\n"
+        "gateway-agent init --config demo-agent.toml --url http://127.0.0.1:8080/api \\\n"
+        "    --key-id 0123456789abcdef --key-password-file password.txt"
+    ),
+)
 @config_option
 @click.option("--output", metavar="FILE", type=_FILE, help="The same as --config.")
 @click.option("--url", metavar="URL", help="Address of the platform's API.")
@@ -89,15 +101,9 @@ def init(
     offline: bool,
     yes: bool,
 ) -> None:
-    r"""Write the configuration and a credentials file (mode 0600), after trying the key.
+    """Write the configuration and a credentials file (mode 0600), after trying the key.
 
     Asks for what the options do not say. The key's password is never taken from an argument.
-
-    \b
-    Example:
-      gateway-agent init
-      gateway-agent init --config demo-agent.toml --url http://127.0.0.1:8080/api \
-          --key-id 0123456789abcdef --key-password-file password.txt
     """
     given = Given(url, key_id, key_password_file, key_file, gateway_id)
     target = (output or config_file).absolute()

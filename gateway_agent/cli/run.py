@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from gateway_agent.cli.common import EXIT_CONFIG, config_option, load_or_exit
+from gateway_agent.cli.common import EXIT_CONFIG, ExampleCommand, config_option, load_or_exit
 from gateway_agent.credentials import CredentialSource
 from gateway_agent.logs import start_logging
 from gateway_agent.pipeline import Agent
@@ -17,16 +17,14 @@ from gateway_agent.spool import SpoolLockedError, UnsuitableSpoolError
 _STOP: Final = {signal.SIGTERM, signal.SIGINT}
 
 
-@click.command()
+@click.command(
+    cls=ExampleCommand,
+    epilog=("gateway-agent run --config demo-agent.toml"),
+)
 @config_option
 @click.option("--verbose", is_flag=True, help="Log more.")
 def run(config_file: Path, *, verbose: bool) -> None:
-    r"""Read the inputs and deliver their readings until SIGTERM or Ctrl-C.
-
-    \b
-    Example:
-      gateway-agent run --config demo-agent.toml
-    """
+    """Read the inputs and deliver their readings until SIGTERM or Ctrl-C."""
     config = load_or_exit(config_file)
     start_logging(logging.DEBUG if verbose else logging.INFO)
     # Blocked before any thread starts, so that only stop_requested sees them.

@@ -7,21 +7,19 @@ from pathlib import Path
 
 import click
 
-from gateway_agent.cli.common import EXIT_NOT_RUNNING, config_option, load_or_exit
+from gateway_agent.cli.common import EXIT_NOT_RUNNING, ExampleCommand, config_option, load_or_exit
 from gateway_agent.durations import format_duration
 from gateway_agent.status import Document, read_status
 
 
-@click.command()
+@click.command(
+    cls=ExampleCommand,
+    epilog=("gateway-agent status --json"),
+)
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(config_file: Path, *, as_json: bool) -> None:
-    r"""Tell how the agent is doing: exit code 0 when it runs, 3 when it does not.
-
-    \b
-    Example:
-      gateway-agent status --json
-    """
+    """Tell how the agent is doing: exit code 0 when it runs, 3 when it does not."""
     document = read_status(load_or_exit(config_file))
     if as_json:
         click.echo(json.dumps(document, indent=2))

@@ -79,7 +79,8 @@ class SensorRegistry:
 
     def _ensure_sensor(self, name: str, seen: dict[str, FieldSpec]) -> Later | Denied | None:
         spec = self._specs.find(name)
-        fields = seen | {field.name: field for field in spec.fields}
+        fields = {field.name: field for field in spec.fields}
+        fields |= {field_name: seen[field_name] for field_name in seen.keys() - fields.keys()}
         if name not in self._known:
             response = self._client.request("GET", f"v2/sensors/{quote(name)}")
             if not isinstance(response, Response):
