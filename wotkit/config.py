@@ -8,6 +8,7 @@ defaults, TOML file, environment, command line.
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import tomllib
 from pathlib import Path
@@ -290,12 +291,18 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {matches[0]}?" if matches else ""
 
 
-def _read_secret(path: str, origin: str, mistakes: list[str]) -> str | None:
+def _read_secret(path: str, origin: str, mistakes: list[str]) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
+        secret = Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         mistakes.append(f"{origin}: cannot read {path}: {error.strerror}")
-        return None
+    except ValueError:
+        mistakes.append(f"{origin}: {path} is not a text file")
+    else:
+        if secret:
+            return secret
+        mistakes.append(f"{origin}: {path} is empty")
+    return ""
 
 
 def _from_file(path: Path, found: dict[str, Source], mistakes: list[str]) -> None:
@@ -304,24 +311,38 @@ def _from_file(path: Path, found: dict[str, Source], mistakes: list[str]) -> Non
     except OSError as error:
         mistakes.append(f"{path}: cannot be read: {error.strerror}")
         return
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         mistakes.append(f"{path}: {error}")
         return
     sections = {setting.section for setting in SETTINGS}
     for section, values in document.items():
-        if section not in sections or not isinstance(values, dict):
+        if section not in sections:
             mistakes.append(f"{path}: no section [{section}]{_nearest(section, sections)}")
-            continue
-        for key, value in values.items():
-            name = f"{section}.{key}"
-            secret = _BY_NAME.get(name.removesuffix("_file"))
-            if name in _BY_NAME:
-                found[name] = Source(value, str(path))
-            elif secret is not None and secret.secret:
-                text = _read_secret(str(value), f"{path}: {name}", mistakes)
-                found[secret.name] = Source(text or "", f"{path} ({value})")
-            else:
-                mistakes.append(f"{path}: no setting {name}{_nearest(name, _BY_NAME)}")
+        elif not isinstance(values, dict):
+            mistakes.append(f"{path}: {section} must be a section, [{section}]")
+        else:
+            _from_section(path, section, values, found, mistakes)
+
+
+def _from_section(
+    path: Path,
+    section: str,
+    values: Mapping[str, Any],
+    found: dict[str, Source],
+    mistakes: list[str],
+) -> None:
+    for key, value in values.items():
+        name = f"{section}.{key}"
+        secret = _BY_NAME.get(name.removesuffix("_file"))
+        if name in _BY_NAME:
+            found[name] = Source(value, str(path))
+        elif secret is None or not secret.secret:
+            mistakes.append(f"{path}: no setting {name}{_nearest(name, _BY_NAME)}")
+        elif secret.key in values:
+            mistakes.append(f"{path}: {secret.name} and {name} exclude each other")
+        else:
+            text = _read_secret(str(value), f"{path}: {name}", mistakes)
+            found[secret.name] = Source(text, f"{path} ({value})")
 
 
 def _from_environment(
@@ -334,11 +355,12 @@ def _from_environment(
         secret = variables.get(variable.removesuffix("_FILE"))
         if variable in variables:
             found[variables[variable].name] = Source(text, variable)
-        elif secret is not None and secret.secret:
-            value = _read_secret(text, variable, mistakes)
-            found[secret.name] = Source(value or "", variable)
-        else:
+        elif secret is None or not secret.secret:
             mistakes.append(f"{variable}: no such setting{_nearest(variable, variables)}")
+        elif secret.variable in environment:
+            mistakes.append(f"{secret.variable} and {variable} exclude each other")
+        else:
+            found[secret.name] = Source(_read_secret(text, variable, mistakes), variable)
 
 
 def _from_command_line(
@@ -355,7 +377,10 @@ def _convert(setting: Setting, source: Source) -> Any:
     value = source.value
     if isinstance(value, str) and isinstance(setting.default, tuple):
         value = [part.strip() for part in value.split(",") if part.strip()]
-    return msgspec.convert(value, setting.type, strict=False)
+    converted = msgspec.convert(value, setting.type, strict=False)
+    if isinstance(converted, float) and not math.isfinite(converted):
+        raise msgspec.ValidationError("Expected a finite number")
+    return converted
 
 
 class Loaded(NamedTuple):

@@ -23,9 +23,10 @@ _LENIENT: Final = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)"
     r"(?:[Tt ](?P<hour>\d{1,2}):(?P<minute>\d\d)"
     r"(?::(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,9}))?)?"
-    r"\s*(?P<zone>[Zz]|[+-]\d\d(?::?\d\d)?)?)?"
+    r"\s*(?P<zone>[Zz]|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)?)?",
+    re.ASCII,
 )
-_DIGITS: Final = re.compile(r"-?\d{1,17}")
+_DIGITS: Final = re.compile(r"-?[0-9]{1,17}")
 
 
 def now() -> int:
