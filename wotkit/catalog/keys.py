@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, Struct, UnsetType
 from peewee import JOIN
 
 from wotkit import times
-from wotkit.catalog import audit
+from wotkit.catalog import audit, references
 from wotkit.catalog.identity import ADMIN, SCOPES, Identity, visible
 from wotkit.catalog.models import Account, Key, KeySensor, KeyUse, Sensor, changed, rows
 from wotkit.errors import NotFound, ValidationFailed
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from wotkit.catalog.audit import Actor
-
-
-_TOO_LONG_FOR_AN_ID: Final = 19
 
 
 class KeyRow(Struct, frozen=True, kw_only=True):
@@ -103,15 +100,8 @@ def _limit(key_id: str, identity: Identity, sensors: Iterable[str]) -> None:
     KeySensor.delete().where(KeySensor.key == key_id).execute()
     Key.update(limited=True).where(Key.id == key_id).execute()
     for reference in sensors:
-        owner, _, name = reference.rpartition(".")
-        if reference.isdecimal():
-            same = Sensor.id == (int(reference) if len(reference) < _TOO_LONG_FOR_AN_ID else 0)
-        else:
-            same = (Sensor.name == name) & (Account.name == (owner or identity.username))
-        found = rows(Sensor.select(Sensor.id).join(Account).where(same & visible(identity)))
-        if not found:
-            raise NotFound(reference)
-        KeySensor.insert(key=key_id, sensor=found[0][0]).on_conflict_ignore().execute()
+        sensor = references.find(identity, reference, visible(identity))
+        KeySensor.insert(key=key_id, sensor=sensor.id).on_conflict_ignore().execute()
 
 
 def list_for(user_id: int) -> list[KeyRow]:
