@@ -104,6 +104,8 @@ class SpoolFile:
         When there is no room, readings are dropped and counted as configured. Raises
         SpoolFullError when even that is impossible, and sqlite3.DatabaseError.
         """
+        if self.is_constrained:
+            self._relax()
         try:
             self._transact(work)
         except (sqlite3.OperationalError, OSError) as error:
@@ -112,7 +114,6 @@ class SpoolFile:
             self._commit_on_full_disk(work)
         if self.is_constrained:
             self._checkpoint("RESTART")
-            self._relax()
 
     def oldest_us(self) -> int | None:
         """Wall time of the oldest reading that waits, in microseconds since 1970."""
