@@ -79,12 +79,16 @@ class RequestMetrics:
 class IngestMetrics:
     """The one door: readings accepted and refused, the queue and its commits."""
 
-    def __init__(self, queue_depth: Callable[[], int]) -> None:
-        self._queue_depth = queue_depth
+    def __init__(self) -> None:
+        self._queue_depth: Callable[[], int] = int
         self.accepted = 0
         self.refused: dict[str, int] = {}
         self.batch = Histogram(SIZES)
         self.commit = Histogram(SECONDS)
+
+    def watch_queue(self, depth: Callable[[], int]) -> None:
+        """Ask ``depth`` how many readings wait."""
+        self._queue_depth = depth
 
     def refuse(self, reason: str, count: int = 1) -> None:
         """Count readings that were refused."""
@@ -117,6 +121,22 @@ class IngestMetrics:
             family = HistogramMetricFamily(name, help_text)
             family.add_metric([], histogram.buckets(), histogram.total)
             yield family
+
+
+class SizeMetrics:
+    """How much room the data takes."""
+
+    def __init__(self, catalog: Callable[[], int], readings: Callable[[], int]) -> None:
+        self._sizes = {"catalog": catalog, "readings": readings}
+
+    def families(self) -> Iterator[Metric]:
+        """Yield the metrics."""
+        family = GaugeMetricFamily(
+            "wotkit_database_bytes", "Bytes of a database, its log included", labels=["database"]
+        )
+        for name, size in self._sizes.items():
+            family.add_metric([name], size())
+        yield family
 
 
 class Collector:

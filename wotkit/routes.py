@@ -20,6 +20,7 @@ class Resources(NamedTuple):
     field: Any
     readings: Any
     readings_at: Any
+    readings_v2: Any
     batch: Any
     ingest: Any
     keys: Any
@@ -40,18 +41,25 @@ class Route(NamedTuple):
     resource: Any
 
 
-def v1(resources: Resources) -> Iterator[Route]:
-    """Yield version 1, relative to a base; version 2 has all of it too."""
+def shared(resources: Resources) -> Iterator[Route]:
+    """Yield what both versions have, relative to a base."""
     yield Route("/sensors", resources.sensors)
     yield Route("/sensors/{sensor}", resources.sensor)
     yield Route("/sensors/{sensor}/fields", resources.fields)
     yield Route("/sensors/{sensor}/fields/{field}", resources.field)
+
+
+def v1(resources: Resources) -> Iterator[Route]:
+    """Yield version 1, relative to a base."""
+    yield from shared(resources)
     yield Route("/sensors/{sensor}/data", resources.readings)
     yield Route("/sensors/{sensor}/data/{timestamp}", resources.readings_at)
 
 
 def v2(resources: Resources) -> Iterator[Route]:
-    """Yield what version 2 has beyond version 1."""
+    """Yield version 2, relative to its base."""
+    yield from shared(resources)
+    yield Route("/sensors/{sensor}/data", resources.readings_v2)
     yield Route("/data", resources.batch)
     yield Route("/ingest", resources.ingest)
     yield Route("/keys", resources.keys)
@@ -73,7 +81,7 @@ def table(resources: Resources) -> list[Route]:
     """Return every route of the server."""
     routes = [
         Route(base + route.path, route.resource)
-        for base in (*V1_BASES, V2_BASE)
+        for base in V1_BASES
         for route in v1(resources)
     ]
     routes += [Route(V2_BASE + route.path, route.resource) for route in v2(resources)]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 VERSION: Final = "3.1.0"
 METHODS: Final = ("get", "head", "post", "put", "patch", "delete", "options", "trace")
 SCHEMES: Final = ("key", "user")
-TAG: Final = "Server"
+TAG: Final = "Operations"
 
 _V1_BASE, _V1_ALIAS = V1_BASES
 _REF: Final = "#/components/schemas/{name}"
@@ -47,7 +47,7 @@ TAGS: Final = {
     "checked, stored and synchronized to disk before it is acknowledged.",
     "Keys": "A key lets a gateway or a script act for a user, within scopes, without the user's "
     "password. Keys are managed with a user name and password, never with a key.",
-    "Server": "The state of the server and this description of it.",
+    "Operations": "For watchdogs, load balancers and Prometheus, and this description of the API.",
 }
 """Groups of operations, in the order of the reference."""
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wotkit.catalog.database import Catalog
+    from wotkit.catalog.engine import ChangeWatch
     from wotkit.catalog.identity import Identity
     from wotkit.config import AuthSettings
 
@@ -102,9 +103,10 @@ class Authenticator:
         self._remember(header, identity, revision, time.monotonic() + remember)
         return identity
 
-    def revision(self) -> int:
-        """Return the catalog's revision, for others that cache on the event loop."""
-        return self._watch.revision()
+    @property
+    def watch(self) -> ChangeWatch:
+        """The watch on the catalog, for others that cache on the event loop."""
+        return self._watch
 
     async def verify(self, username: str, password: str, address: str) -> Identity:
         """Return the identity of a user after verifying the password, as a login page does.

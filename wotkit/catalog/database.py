@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
+from peewee import OperationalError
 from playhouse.migrations import Runner
 
 from wotkit.catalog import engine
@@ -39,7 +40,8 @@ class Catalog:
 
     A unit of work is a plain function of :mod:`wotkit.catalog`; it runs in one thread and one
     transaction: :meth:`read` and :meth:`write` for callers in a thread of their own (the command
-    line), :meth:`reading` and :meth:`writing` for coroutines.
+    line), :meth:`reading` and :meth:`writing` for coroutines. Beside what ``work`` raises, all of
+    them raise Overloaded or StoreUnavailable while the file is locked or cannot be written.
     """
 
     def __init__(self, folder: Path, *, busy_seconds: float = 5.0) -> None:
@@ -71,20 +73,33 @@ class Catalog:
         """:meth:`write` in a thread of the catalog."""
         return await self._in_thread(partial(self.write, work, *args, **kwargs))
 
+    def size_bytes(self) -> int:
+        """Return how much room the catalog takes, its log included."""
+        files = (self.path, self.path.with_name(self.path.name + "-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
     def close(self) -> None:
-        """Finish the units of work under way and close this thread's connection."""
+        """Finish the units of work under way and close all connections, for good."""
         self._threads.shutdown()
-        self._database.close()
+        engine.disconnect(self._database)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     @contextmanager
     def _unit(self, *lock: str) -> Iterator[None]:
+        if CURRENT.obj is self._database:
+            # it would commit or be undone with the outer one, and a write inside a read fails
+            raise RuntimeError("a unit of work cannot hold another of the same catalog")
         token = CURRENT.enter(self._database)
         try:
             with self._database.atomic(*lock):
                 yield
+        except OperationalError as error:
+            refusal = engine.unavailable(error)
+            if refusal is None:
+                raise
+            raise refusal from error
         finally:
             CURRENT.leave(token)
 
@@ -103,11 +118,20 @@ def _up_to_date(path: Path, busy_seconds: float) -> Database:
     if not existed:
         path.touch(mode=0o600)
     database = engine.connect(path, busy_seconds=busy_seconds)
+    try:
+        _migrate(database, path, existed=existed)
+        engine.count_changes(database, CACHED)
+    except BaseException:
+        engine.disconnect(database)
+        raise
+    return database
+
+
+def _migrate(database: Database, path: Path, *, existed: bool) -> None:
     runner = Runner(database, directory=str(MIGRATIONS))
     status = runner.status()
     unknown = [migration.name for migration in status if migration.path is None]
     if unknown:
-        database.close()
         raise CatalogTooNew(
             f"{path} was written by a newer version of WoTKit (it has {', '.join(unknown)}). "
             "Install that version or a later one; nothing was changed."
@@ -117,8 +141,6 @@ def _up_to_date(path: Path, busy_seconds: float) -> Database:
         if existed and len(pending) < len(status):
             engine.copy(path, _copy_name(path, pending[0]))
         runner.up()
-        engine.count_changes(database, CACHED)
-    return database
 
 
 def _copy_name(path: Path, migration: str) -> Path:

@@ -7,10 +7,15 @@ their ids.
 
 from __future__ import annotations
 
+import re
+import sys
+from contextlib import suppress
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from msgspec import Struct
+
+from wotkit import strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -106,12 +111,25 @@ class CastField(Struct):
 
 
 class DropSensor(Struct):
-    """Forget everything about a sensor that was deleted."""
+    """Forget everything about a sensor that was deleted, a bounded part at a time.
+
+    The outcome says whether ``more`` is left; then apply it again.
+    """
 
     sensor_id: int
 
 
-Operation = Append | Replace | Delete | CastField | DropSensor
+class ForgetResends(Struct):
+    """Forget the resend keys that were used before a time."""
+
+    before: int
+
+
+class Probe(Struct):
+    """Change nothing, and find out whether a change would succeed."""
+
+
+Operation = Append | Replace | Delete | CastField | DropSensor | ForgetResends | Probe
 
 
 class Kind(Enum):
@@ -134,6 +152,8 @@ class Outcome(NamedTuple):
     """For a replay: what the first answer said."""
     acked_through: int = 0
     """For a stream: the highest number that is stored or was refused for good."""
+    more: bool = False
+    """Whether the operation did a bounded part and is to be applied again."""
 
 
 class Range(Struct, frozen=True, kw_only=True):
@@ -152,6 +172,31 @@ class Range(Struct, frozen=True, kw_only=True):
     """Newest first."""
     offset: int = 0
     limit: int | None = None
+
+
+_NUMBER: Final = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*")
+
+
+def cast(value: Any, *, number: bool) -> Any:
+    """Return ``value`` as a NUMBER or as a STRING; None where it cannot be one.
+
+    A text that reads as a finite number is one; a number or truth value has its JSON text.
+    """
+    if number:
+        return _number(value)
+    if isinstance(value, bool | int | float):
+        return strict_json.encode(value).decode()
+    return value if isinstance(value, str) else None
+
+
+def _number(value: Any) -> int | float | None:
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        with suppress(ValueError):
+            return int(value)
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if abs(value) <= sys.float_info.max else None
 
 
 class StoreError(Exception):
@@ -196,18 +241,6 @@ class Store(Protocol):
 
     def acked_through(self, owner_id: int, stream: str) -> int:
         """Return the position of a gateway's stream; 0 when it is unknown."""
-        ...
-
-    def forget_resends(self, before: int) -> int:
-        """Return how many records of resend keys older than ``before`` were deleted."""
-        ...
-
-    def check(self) -> None:
-        """Try whether a write would succeed now.
-
-        Raises:
-            StoreError: it would not; the text says why.
-        """
         ...
 
     def size_bytes(self) -> int:

@@ -1,0 +1,214 @@
+"""Readings of one sensor, version 1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import msgspec
+
+from wotkit import times
+from wotkit.api.operation import Returns, operation
+from wotkit.api.reading_form import ReadingView, list_form
+from wotkit.api.requests import is_form, parse_form, read_body, read_query
+from wotkit.api.resend import mark_replay, resend_of
+from wotkit.api.responses import JSON
+from wotkit.api.v1.reading_range import RangeParams, is_latest, range_of
+from wotkit.catalog.identity import READ, WRITE
+from wotkit.errors import (
+    InvalidQuery,
+    MalformedBody,
+    NotFound,
+    Overloaded,
+    RateLimited,
+    ResendMismatch,
+    StoreUnavailable,
+    TooLarge,
+    UnsupportedMedia,
+    ValidationFailed,
+)
+from wotkit.ingest.formats import readings as readings_format
+
+if TYPE_CHECKING:
+    import falcon.asgi
+
+    from wotkit.api.caller import Callers
+    from wotkit.config import Settings
+    from wotkit.ingest.accept import Ingest
+    from wotkit.ingest.directory import SensorDirectory
+    from wotkit.readings.readers import ReaderPool
+    from wotkit.readings.store import Range, Store, StoredReading
+
+WRITE_ERRORS = (
+    NotFound,
+    ValidationFailed,
+    MalformedBody,
+    TooLarge,
+    UnsupportedMedia,
+    RateLimited,
+    ResendMismatch,
+    Overloaded,
+    StoreUnavailable,
+)
+"""How any write of readings may fail."""
+
+
+class ReadingsResource:
+    """The readings of a sensor."""
+
+    exactly = False
+    """Whether PUT replaces only readings of exactly the times it names."""
+
+    def __init__(
+        self,
+        callers: Callers,
+        ingest: Ingest,
+        directory: SensorDirectory,
+        readers: ReaderPool,
+        settings: Settings,
+    ) -> None:
+        self._callers = callers
+        self._ingest = ingest
+        self._directory = directory
+        self._readers = readers
+        self._max_body = settings.http.max_body_bytes
+        self._max_items = settings.ingest.max_readings
+        self._max_answer = settings.query.max_readings
+
+    @operation(
+        tag="Readings",
+        summary="Post one reading",
+        description="Acknowledged means stored: the answer comes after the commit.",
+        privacy="private",
+        scope=WRITE,
+        body=dict[str, Any],
+        form=True,
+        returns={201: Returns("The reading is stored.")},
+        errors=WRITE_ERRORS,
+    )
+    async def on_post(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, sensor: str
+    ) -> None:
+        """Store one reading."""
+        identity = await self._callers.identify(req, WRITE)
+        body = await read_body(req, self._max_body)
+        if is_form(req, body):
+            parsed = readings_format.of_form(parse_form(body))
+        else:
+            parsed = readings_format.parse_one(body)
+        resend = resend_of(req, identity, body)
+        outcome = await self._ingest.append(identity, sensor, parsed, resend)
+        resp.status = 201
+        if resend is not None:
+            mark_replay(resp, outcome)
+
+    @operation(
+        tag="Readings",
+        summary="Replace readings",
+        description="One reading replaces those of its timestamp; several replace everything "
+        "from the earliest to the latest of their timestamps, as one atomic change.",
+        privacy="private",
+        scope=WRITE,
+        body=list[dict[str, Any]],
+        returns={204: Returns("The readings are stored in the place of the old ones.")},
+        errors=WRITE_ERRORS,
+    )
+    async def on_put(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, sensor: str
+    ) -> None:
+        """Replace readings."""
+        identity = await self._callers.identify(req, WRITE)
+        body = await read_body(req, self._max_body)
+        items = readings_format.parse_list(body, self._max_items)
+        resend = resend_of(req, identity, body)
+        outcome = await self._ingest.replace(
+            identity, sensor, items, exactly=self.exactly, resend=resend
+        )
+        resp.status = 204
+        mark_replay(resp, outcome)
+
+    @operation(
+        tag="Readings",
+        summary="Query readings",
+        description="Readings with start < timestamp <= end, oldest first.",
+        privacy="public or private",
+        scope=READ,
+        query=RangeParams,
+        returns={200: Returns("The readings.", list[ReadingView])},
+        errors=(NotFound, InvalidQuery, Overloaded, StoreUnavailable),
+    )
+    async def on_get(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, sensor: str
+    ) -> None:
+        """Answer readings of a range of time."""
+        identity = await self._callers.identify(req, READ)
+        params = read_query(req, RangeParams)
+        target = await self._directory.readable(identity, sensor)
+        what = range_of(params, target.id, times.now(), self._max_answer)
+        limit = what.limit or 0
+        latest = is_latest(params)
+
+        def render(store: Store) -> tuple[bytes, bool]:
+            found, more = _read_one_more(store, what, latest=latest)
+            return list_form(target.id, target.name, found), more
+
+        resp.data, more = await self._readers.run(render)
+        resp.content_type = JSON
+        if more and not _all_counted(params, what):
+            query = urlencode({**_single(req), "offset": params.offset + limit, "limit": limit})
+            resp.set_header("X-Total-Truncated", "true")
+            resp.set_header("Link", f'<{req.path}?{query}>; rel="next"')
+
+
+class ReadingsAtResource:
+    """The readings of a sensor at one instant."""
+
+    def __init__(self, callers: Callers, ingest: Ingest) -> None:
+        self._callers = callers
+        self._ingest = ingest
+
+    @operation(
+        tag="Readings",
+        summary="Delete the readings of an instant",
+        privacy="private",
+        scope=WRITE,
+        returns={204: Returns("There are none at this time any more.")},
+        errors=(NotFound, InvalidQuery, RateLimited, Overloaded, StoreUnavailable),
+    )
+    async def on_delete(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, sensor: str, timestamp: str
+    ) -> None:
+        """Delete every reading of exactly this time; no error when there is none."""
+        identity = await self._callers.identify(req, WRITE)
+        try:
+            ts = times.parse(timestamp)
+        except ValueError as error:
+            raise InvalidQuery(str(error), more={"timestamp": str(error)}) from None
+        await self._ingest.delete(identity, sensor, ts, ts)
+        resp.status = 204
+
+
+def _read_one_more(store: Store, what: Range, *, latest: bool) -> tuple[list[StoredReading], bool]:
+    """Read a range and tell whether more follow."""
+    limit = what.limit or 0
+    reverse = what.reverse
+    found = store.read(
+        msgspec.structs.replace(what, limit=limit + 1, reverse=True if latest else reverse)
+    )
+    more = len(found) > limit
+    found = found[:limit]
+    if latest and not reverse:
+        found.reverse()
+    return found, more
+
+
+def _all_counted(params: RangeParams, what: Range) -> bool:
+    """Return whether the client named the number of readings itself and got it."""
+    asked = params.after_e if params.after_e is not None else params.before_e
+    return asked is not None and what.limit is not None and what.limit >= asked
+
+
+def _single(req: falcon.asgi.Request) -> dict[str, str]:
+    return {
+        name: value[-1] if isinstance(value, list) else value for name, value in req.params.items()
+    }

@@ -1,0 +1,94 @@
+"""Readings of many sensors in one request, answered item by item."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from wotkit import strict_json
+from wotkit.api import errors as api_errors
+from wotkit.api.operation import Returns, operation
+from wotkit.api.requests import read_body
+from wotkit.api.resend import mark_replay, resend_of
+from wotkit.api.responses import JSON
+from wotkit.api.v1.readings import WRITE_ERRORS
+from wotkit.catalog.identity import WRITE
+from wotkit.ingest.formats import readings as readings_format
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import falcon.asgi
+
+    from wotkit.api.caller import Callers
+    from wotkit.config import Settings
+    from wotkit.ingest.accept import Ingest, Rejected
+
+
+class ItemResult(Struct, omit_defaults=True):
+    """What became of one item."""
+
+    index: int
+    """Its place in the list, from 0."""
+    status: int
+    """201 when it was stored, else as if it had been sent alone."""
+    error: dict[str, Any] | None = None
+    """The inner object of the API's error shape."""
+
+
+class BatchResource:
+    """``POST /api/v2/data``."""
+
+    def __init__(self, callers: Callers, ingest: Ingest, settings: Settings) -> None:
+        self._callers = callers
+        self._ingest = ingest
+        self._max_body = settings.http.max_body_bytes
+        self._max_items = settings.ingest.max_readings
+
+    @operation(
+        tag="Readings",
+        summary="Post readings of many sensors",
+        description="Each reading names its sensor. Items are checked one by one: what is right "
+        "is stored, in one transaction, and what is wrong is answered with its error.",
+        privacy="private",
+        scope=WRITE,
+        body=list[dict[str, Any]],
+        returns={
+            201: Returns("All are stored.", list[ItemResult]),
+            200: Returns("Some are stored; status says which.", list[ItemResult]),
+        },
+        errors=WRITE_ERRORS,
+    )
+    async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        """Store the readings that are right."""
+        identity = await self._callers.identify_known(req, WRITE)
+        body = await read_body(req, self._max_body)
+        items = readings_format.parse_list(body, self._max_items)
+        outcome = await self._ingest.append_many(
+            identity,
+            items,
+            lambda rejected: _describe(len(items), rejected),
+            resend_of(req, identity, body),
+        )
+        status, _, answer = outcome.answer.partition(b" ")
+        resp.status = int(status)
+        resp.content_type = JSON
+        resp.data = answer
+        mark_replay(resp, outcome)
+
+
+def _describe(count: int, rejected: Sequence[Rejected]) -> bytes:
+    """Return the status and the body of the answer, as they are kept for a resend."""
+    wrong = {rejection.position: rejection.error for rejection in rejected}
+    results = [
+        ItemResult(
+            index,
+            api_errors.status_of(wrong[index]),
+            api_errors.body(wrong[index])["error"],
+        )
+        if index in wrong
+        else ItemResult(index, 201)
+        for index in range(count)
+    ]
+    return b"%d %b" % (200 if wrong else 201, strict_json.encode(results))

@@ -1,0 +1,146 @@
+"""Wires the server together: settings, then stores, then resources, then the URL table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import falcon.asgi
+
+from wotkit import routes
+from wotkit.api import errors as api_errors
+from wotkit.api.caller import Callers
+from wotkit.api.health import HealthResource, MetricsResource, ReadyResource
+from wotkit.api.openapi import Document, OpenApiResource
+from wotkit.api.reference import Page, ReferenceAssetResource, ReferenceResource
+from wotkit.api.v1.fields import FieldResource, FieldsResource
+from wotkit.api.v1.readings import ReadingsAtResource, ReadingsResource
+from wotkit.api.v1.sensors import SensorResource, SensorsResource
+from wotkit.api.v2.batch import BatchResource
+from wotkit.api.v2.ingest import IngestResource
+from wotkit.api.v2.keys import KeyResource, KeyRotationResource, KeysResource
+from wotkit.api.v2.readings import ReadingsResource as ReadingsResourceV2
+from wotkit.auth.authenticator import Authenticator
+from wotkit.auth.secret import secret_key
+from wotkit.catalog import Catalog
+from wotkit.edge import ROUTE, Edge
+from wotkit.ingest.accept import Ingest
+from wotkit.ingest.directory import SensorDirectory
+from wotkit.ingest.door import Door
+from wotkit.ingest.rates import RateLimiter
+from wotkit.metrics import Collector, IngestMetrics, RequestMetrics, SizeMetrics
+from wotkit.readings.readers import ReaderPool
+from wotkit.readings.sqlite import FILE_NAME, SqliteStore
+from wotkit.upkeep.housekeeping import Housekeeping
+
+if TYPE_CHECKING:
+    from wotkit.config import Settings
+
+
+class Parts:
+    """The parts of a running server that need starting and stopping, and what they share."""
+
+    def __init__(self, settings: Settings) -> None:
+        folder = settings.data_folder
+        self.settings = settings
+        self.secret_key = secret_key(settings, folder)
+        self.catalog = Catalog(folder, busy_seconds=settings.storage.busy_seconds)
+        self.store = SqliteStore(folder / FILE_NAME, busy_seconds=settings.storage.busy_seconds)
+        self.readers = ReaderPool(self.store, settings.storage.readers)
+        self.authenticator = Authenticator(self.catalog, settings.auth)
+        self.requests = RequestMetrics()
+        self.ingest_metrics = IngestMetrics()
+        self.door = Door(self.store, settings.ingest, self.ingest_metrics)
+        self.directory = SensorDirectory(self.catalog, self.authenticator.watch, settings.ingest)
+        self.ingest = Ingest(
+            self.directory,
+            self.door,
+            RateLimiter(settings.ingest),
+            settings.ingest,
+            self.ingest_metrics,
+        )
+        self.housekeeping = Housekeeping(self.catalog, self.door, self.authenticator, settings)
+
+    def start(self) -> None:
+        """Start what works by itself; to be called in the event loop."""
+        self.door.start()
+        self.housekeeping.start()
+
+    async def stop(self) -> None:
+        """Finish what was accepted, then close everything."""
+        await self.housekeeping.stop()
+        await self.door.close()
+        self.readers.close()
+        self.store.close()
+        self.authenticator.close()
+        self.catalog.close()
+
+
+class Lifecycle:
+    """Starts and stops the parts with the server, and notes each request's route."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def process_startup(self, _scope: Any, _event: Any) -> None:
+        """Start the parts before the first request."""
+        self._parts.start()
+
+    async def process_shutdown(self, _scope: Any, _event: Any) -> None:
+        """Stop the parts after the last request."""
+        await self._parts.stop()
+
+    async def process_resource(
+        self, req: falcon.asgi.Request, _resp: Any, _resource: Any, _params: Any
+    ) -> None:
+        """Note the route, for the metrics."""
+        req.scope[ROUTE] = req.uri_template
+
+
+def create_app(settings: Settings) -> Edge:
+    """Return the ASGI application; to be called in the thread of its event loop."""
+    parts = Parts(settings)
+    app: falcon.asgi.App[Any, Any] = falcon.asgi.App(middleware=Lifecycle(parts))
+    app.req_options.strip_url_path_trailing_slash = True
+    app.req_options.keep_blank_qs_values = True
+    api_errors.install(app)
+    resources = create_resources(parts)
+    for route in routes.table(resources):
+        app.add_route(route.path, route.resource)
+    return Edge(app, settings, parts.requests)
+
+
+def create_resources(parts: Parts) -> routes.Resources:
+    """Return every resource, with what it needs."""
+    settings, catalog = parts.settings, parts.catalog
+    callers = Callers(parts.authenticator)
+    document = Document(lambda: routes.table(resources))
+    page = Page(document)
+    readings = (callers, parts.ingest, parts.directory, parts.readers, settings)
+    sensors = (catalog, callers, parts.readers, parts.door, settings)
+    resources = routes.Resources(
+        sensors=SensorsResource(*sensors),
+        sensor=SensorResource(*sensors),
+        fields=FieldsResource(*sensors),
+        field=FieldResource(*sensors),
+        readings=ReadingsResource(*readings),
+        readings_at=ReadingsAtResource(callers, parts.ingest),
+        readings_v2=ReadingsResourceV2(*readings),
+        batch=BatchResource(callers, parts.ingest, settings),
+        ingest=IngestResource(callers, parts.ingest, settings),
+        keys=KeysResource(catalog, callers, settings),
+        key=KeyResource(catalog, callers, settings),
+        key_rotation=KeyRotationResource(catalog, callers, settings),
+        openapi=OpenApiResource(document),
+        reference=ReferenceResource(page, settings.server.public_url),
+        reference_asset=ReferenceAssetResource(page),
+        health=HealthResource(),
+        ready=ReadyResource(catalog, parts.door),
+        metrics=MetricsResource(
+            Collector(
+                parts.requests.families,
+                parts.ingest_metrics.families,
+                SizeMetrics(parts.catalog.size_bytes, parts.store.size_bytes).families,
+            )
+        ),
+    )
+    return resources

@@ -1,0 +1,1 @@
+"""The one door for readings: check, store, publish."""

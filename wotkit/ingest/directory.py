@@ -1,0 +1,100 @@
+"""Finds the sensor a reading is for, and remembers it until the catalog changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from wotkit.catalog.identity import visible, writable
+from wotkit.catalog.models import Account, Field, Sensor, rows
+from wotkit.catalog.references import named
+from wotkit.errors import NotFound
+from wotkit.ingest.fields import FieldChecks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wotkit.catalog.database import Catalog
+    from wotkit.catalog.engine import ChangeWatch
+    from wotkit.catalog.identity import Identity
+    from wotkit.config import IngestSettings
+
+REMEMBERED: Final = 200_000
+"""Sensors remembered at most; beyond it all are forgotten and looked up again."""
+
+
+class Target(NamedTuple):
+    """A sensor as far as its readings are concerned."""
+
+    id: int
+    name: str
+    """``owner.name``."""
+    checks: FieldChecks
+
+
+class SensorDirectory:
+    """Resolves references for callers; to be used on the event loop's thread."""
+
+    def __init__(self, catalog: Catalog, watch: ChangeWatch, settings: IngestSettings) -> None:
+        """Take the watch that the authenticator of this process uses too."""
+        self._catalog = catalog
+        self._watch = watch
+        self._settings = settings
+        self._revision = -1
+        self._known: dict[tuple[str, int, str | None, str], Target] = {}
+
+    def remembered(self, identity: Identity, reference: str) -> Target | None:
+        """Return a writable sensor that was looked up since the catalog last changed.
+
+        Never waits; it relies on the revision seen when this caller was authenticated. None means:
+        ask :meth:`writable`.
+        """
+        if self._watch.seen != self._revision:
+            return None
+        return self._known.get(("w", identity.user_id, identity.key_id, reference))
+
+    async def writable(self, identity: Identity, reference: str) -> Target:
+        """Return a sensor the caller may write to.
+
+        Raises:
+            NotFound: there is none of this name, or the caller may not write to it.
+        """
+        return await self._find("w", identity, reference, writable)
+
+    async def readable(self, identity: Identity, reference: str) -> Target:
+        """Return a sensor the caller may see.
+
+        Raises:
+            NotFound: there is none of this name, or the caller may not see it.
+        """
+        return await self._find("r", identity, reference, visible)
+
+    async def _find(
+        self, use: str, identity: Identity, reference: str, condition: Callable[[Identity], Any]
+    ) -> Target:
+        revision = self._watch.revision()
+        if revision != self._revision or len(self._known) >= REMEMBERED:
+            self._known.clear()
+            self._revision = revision
+        key = (use, identity.user_id, identity.key_id, reference)
+        target = self._known.get(key)
+        if target is None:
+            target = await self._catalog.reading(self._look_up, identity, reference, condition)
+            if self._watch.revision() == revision:
+                self._known[key] = target
+        return target
+
+    def _look_up(
+        self, identity: Identity, reference: str, condition: Callable[[Identity], Any]
+    ) -> Target:
+        found = rows(
+            Sensor.select(Sensor.id, Account.name, Sensor.name)
+            .join(Account)
+            .where(named(identity, reference) & condition(identity))
+        )
+        if not found:
+            raise NotFound(reference)
+        sensor_id, owner, name = found[0]
+        declared = rows(
+            Field.select(Field.name, Field.type, Field.required).where(Field.sensor == sensor_id)
+        )
+        return Target(sensor_id, f"{owner}.{name}", FieldChecks(declared, self._settings))

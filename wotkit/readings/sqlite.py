@@ -1,0 +1,273 @@
+"""The readings store on SQLite: one file, one writer, any number of readers."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from wotkit.readings import store
+from wotkit.readings.latest import LatestValues
+from wotkit.readings.sqlite_writer import SqliteWriter
+from wotkit.readings.store import StoredReading, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
+
+    from wotkit.readings.store import Range
+
+FILE_NAME: Final = "readings.db"
+SCHEMA_VERSION: Final = 1
+CHECKPOINT_PAGES: Final = 4000
+"""Pages of 4 kB after which the log is written back into the file."""
+PAGE: Final = 1000
+"""Readings a stream reads at a time."""
+VARIABLES: Final = 500
+"""Values bound to one statement at most where the number is the caller's."""
+
+_SCHEMA: Final = """
+CREATE TABLE reading (
+    sensor_id INTEGER NOT NULL,
+    ts        INTEGER NOT NULL,
+    id        INTEGER NOT NULL,
+    data      BLOB    NOT NULL,
+    PRIMARY KEY (sensor_id, ts, id)
+) WITHOUT ROWID;
+CREATE TABLE latest (
+    sensor_id INTEGER PRIMARY KEY,
+    ts        INTEGER NOT NULL,
+    id        INTEGER NOT NULL,
+    data      BLOB    NOT NULL,
+    older     BLOB,
+    updated   INTEGER NOT NULL
+);
+CREATE TABLE resend (
+    caller      TEXT    NOT NULL,
+    key         TEXT    NOT NULL,
+    fingerprint BLOB    NOT NULL,
+    answer      BLOB    NOT NULL,
+    at          INTEGER NOT NULL,
+    PRIMARY KEY (caller, key)
+) WITHOUT ROWID;
+CREATE INDEX resend_at ON resend (at);
+CREATE TABLE stream (
+    owner_id INTEGER NOT NULL,
+    stream   TEXT    NOT NULL,
+    through  INTEGER NOT NULL,
+    PRIMARY KEY (owner_id, stream)
+) WITHOUT ROWID;
+CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE probe (filler BLOB);
+INSERT INTO counter VALUES ('next_id', 1);
+"""
+
+_REASONS: Final = {
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_IOERR: "the disk is full or reports an error",
+    sqlite3.SQLITE_BUSY: "another process keeps the readings locked",
+    sqlite3.SQLITE_LOCKED: "another process keeps the readings locked",
+    sqlite3.SQLITE_READONLY: "the data folder is read-only",
+    sqlite3.SQLITE_CORRUPT: "the readings file is damaged",
+    sqlite3.SQLITE_NOTADB: "the readings file is damaged",
+    sqlite3.SQLITE_CANTOPEN: "the readings file cannot be opened",
+}
+
+
+@contextmanager
+def _as_store_errors() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        raise StoreError(_REASONS.get(code, "the readings store reports an error")) from error
+
+
+class SqliteStore:
+    """A :class:`wotkit.readings.store.Store` in one SQLite file.
+
+    Durable means ``synchronous=FULL``: in WAL mode, one fsync for each transaction
+    (https://sqlite.org/pragma.html#pragma_synchronous).
+    """
+
+    def __init__(self, path: Path, *, busy_seconds: float = 5.0) -> None:
+        """Open the file, or make it.
+
+        Raises:
+            StoreError: it cannot be opened, or a newer program wrote it.
+        """
+        self._path = path
+        self._busy_seconds = busy_seconds
+        self._local = threading.local()
+        self._readers: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        with _as_store_errors():
+            connection = self._connect()
+            self._migrate(connection)
+        self._writer = SqliteWriter(connection)
+
+    def apply(self, operations: Sequence[store.Operation], now: int) -> list[store.Outcome]:
+        """See :meth:`wotkit.readings.store.Store.apply`."""
+        with _as_store_errors():
+            return self._writer.apply(operations, now)
+
+    def read(self, what: Range) -> list[StoredReading]:
+        """See :meth:`wotkit.readings.store.Store.read`."""
+        sql, values = _select(what)
+        with _as_store_errors():
+            found = self._reader().execute(sql, values).fetchall()
+        if _backwards(what) != what.reverse:
+            found.reverse()
+        return list(map(StoredReading._make, found))
+
+    def stream(self, what: Range) -> Iterator[StoredReading]:
+        """See :meth:`wotkit.readings.store.Store.stream`."""
+        if what.newest is not None or what.reverse or what.offset:
+            yield from self.read(what)
+            return
+        after, left = what.after, what.limit
+        while left is None or left > 0:
+            size = PAGE if left is None else min(PAGE, left)
+            page = self.read(
+                store.Range(sensor_id=what.sensor_id, after=after, through=what.through, limit=size)
+            )
+            yield from page
+            if len(page) < size:
+                return
+            after = (page[-1].ts, page[-1].id)
+            left = None if left is None else left - size
+
+    def latest(self, sensor_ids: Collection[int]) -> dict[int, store.Latest]:
+        """See :meth:`wotkit.readings.store.Store.latest`."""
+        ids = list(sensor_ids)
+        found: dict[int, store.Latest] = {}
+        with _as_store_errors():
+            execute = self._reader().execute
+            for start in range(0, len(ids), VARIABLES):
+                part = ids[start : start + VARIABLES]
+                marks = ",".join("?" * len(part))
+                rows = execute(
+                    "SELECT sensor_id, ts, id, data, older, updated FROM latest "  # noqa: S608
+                    f"WHERE sensor_id IN ({marks})",  # only question marks are put in
+                    part,
+                )
+                for sensor_id, *row in rows:
+                    found[sensor_id] = LatestValues.load(*row).public()
+        return found
+
+    def active(self, since: int) -> set[int]:
+        """See :meth:`wotkit.readings.store.Store.active`."""
+        with _as_store_errors():
+            rows = self._reader().execute(
+                "SELECT sensor_id FROM latest WHERE updated >= ?", (since,)
+            )
+            return {sensor_id for (sensor_id,) in rows}
+
+    def acked_through(self, owner_id: int, stream: str) -> int:
+        """See :meth:`wotkit.readings.store.Store.acked_through`."""
+        with _as_store_errors():
+            row = (
+                self._reader()
+                .execute(
+                    "SELECT through FROM stream WHERE owner_id = ? AND stream = ?",
+                    (owner_id, stream),
+                )
+                .fetchone()
+            )
+        return int(row[0]) if row else 0
+
+    def size_bytes(self) -> int:
+        """See :meth:`wotkit.readings.store.Store.size_bytes`."""
+        files = (self._path, self._path.with_name(self._path.name + "-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
+    def close(self) -> None:
+        """Close every connection; the log is written back into the file."""
+        with self._lock:
+            for connection in self._readers:
+                connection.close()
+            self._readers.clear()
+        self._writer.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path,
+            timeout=self._busy_seconds,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        connection.execute("PRAGMA cache_size = -16000")
+        return connection
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version > SCHEMA_VERSION:
+                raise StoreError(
+                    f"{self._path.name} was written by a newer version of WoTKit "
+                    f"(schema {version}; this one knows {SCHEMA_VERSION}). Install that version."
+                )
+            if version == 0:
+                for statement in _SCHEMA.split(";"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            connection.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            connection.close()
+            raise
+
+    def _reader(self) -> sqlite3.Connection:
+        """Return this thread's connection for reading."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._connect()
+            connection.execute("PRAGMA query_only = 1")
+            self._local.connection = connection
+            with self._lock:
+                self._readers.append(connection)
+        return connection
+
+
+def _backwards(what: Range) -> bool:
+    """Return whether the index is walked from the newest reading on."""
+    return what.newest is not None or what.reverse
+
+
+def _select(what: Range) -> tuple[str, list[Any]]:
+    conditions = ["sensor_id = ?"]
+    values: list[Any] = [what.sensor_id]
+    if what.after is not None:
+        conditions.append("(ts, id) > (?, ?)")
+        values += what.after
+    if what.through is not None:
+        conditions.append("(ts, id) <= (?, ?)")
+        values += what.through
+    sql = f"SELECT ts, id, data FROM reading WHERE {' AND '.join(conditions)}"  # noqa: S608
+    sql += " ORDER BY ts DESC, id DESC" if _backwards(what) else " ORDER BY ts, id"
+    if what.newest is not None:
+        sql, values = _within_newest(what, sql, values)
+    elif what.limit is not None or what.offset:
+        sql += " LIMIT ? OFFSET ?"
+        values += (-1 if what.limit is None else what.limit, what.offset)
+    return sql, values
+
+
+def _within_newest(what: Range, sql: str, values: list[Any]) -> tuple[str, list[Any]]:
+    """Apply offset and limit, in the order of the answer, inside the newest readings."""
+    sql += " LIMIT ?"
+    values.append(what.newest)
+    if what.limit is not None or what.offset:
+        order = "ts DESC, id DESC" if what.reverse else "ts, id"
+        sql = f"SELECT * FROM ({sql}) ORDER BY {order} LIMIT ? OFFSET ?"  # noqa: S608
+        values += (-1 if what.limit is None else what.limit, what.offset)
+        if not what.reverse:
+            sql = f"SELECT * FROM ({sql}) ORDER BY ts DESC, id DESC"  # noqa: S608
+    return sql, values

@@ -1,0 +1,131 @@
+"""Runs the server: gunicorn looks after the worker, uvicorn serves in it."""
+
+from __future__ import annotations
+
+import fcntl
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import uvicorn_worker
+from gunicorn.app.base import BaseApplication
+
+from wotkit import logs
+from wotkit.edge import FIXED_HEADERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from wotkit.config import Settings
+
+LOCK_NAME: Final = "server.lock"
+BOOT_SECONDS: Final = 60
+
+
+class AlreadyRunning(Exception):
+    """Another server uses this data folder."""
+
+
+class TooManyWorkers(Exception):
+    """SQLite allows one worker."""
+
+
+class Worker(uvicorn_worker.UvicornWorker):  # type: ignore[misc]  # shipped without types
+    """A uvicorn server under gunicorn, with the settings of this one."""
+
+    CONFIG_KWARGS: Final[dict[str, Any]] = {
+        "loop": "uvloop",
+        "http": "httptools",
+        "ws": "none",
+        "lifespan": "on",
+        "server_header": False,
+        "access_log": False,
+        "headers": [(name.decode(), value.decode()) for name, value in FIXED_HEADERS],
+    }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        settings: Settings = self.app.settings
+        logs.start(settings.log)
+        proxies = settings.server.trusted_proxies
+        self.config.proxy_headers = bool(proxies)
+        self.config.forwarded_allow_ips = ",".join(proxies)
+        self.config.timeout_graceful_shutdown = settings.server.stop_seconds
+
+    def init_signals(self) -> None:
+        """Let the server in this worker handle signals; Ctrl-C stops it in order too."""
+        super().init_signals()
+
+
+class Application(BaseApplication):  # type: ignore[misc]  # shipped without types
+    """What gunicorn needs to know."""
+
+    def __init__(self, settings: Settings, on_ready: Callable[[str], None]) -> None:
+        self.settings = settings
+        self._on_ready = on_ready
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Take gunicorn's configuration from the settings."""
+        server = self.settings.server
+        host = f"[{server.host}]" if ":" in server.host else server.host
+        options = {
+            "bind": f"{host}:{server.port}",
+            "workers": server.workers,
+            "worker_class": Worker,
+            "backlog": server.backlog,
+            "keepalive": server.keep_alive_seconds,
+            "graceful_timeout": server.stop_seconds + 1,
+            "timeout": BOOT_SECONDS,
+            "proc_name": "wotkit",
+            "loglevel": "warning",
+            "control_socket_disable": True,
+            "when_ready": self._ready,
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """Return the application; called in each worker."""
+        from wotkit.app import create_app  # the process that watches the workers stays small
+
+        return create_app(self.settings)
+
+    def _ready(self, arbiter: Any) -> None:
+        host, port = arbiter.LISTENERS[0].sock.getsockname()[:2]
+        self._on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+
+
+def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
+    """Serve until a signal says stop; ends the process.
+
+    Args:
+        settings: all of them.
+        on_ready: called once with the address, when connections are taken.
+
+    Raises:
+        TooManyWorkers: SQLite allows one.
+        AlreadyRunning: another server uses the data folder.
+    """
+    if settings.server.workers > 1:
+        raise TooManyWorkers(
+            "SQLite allows one worker: set server.workers to 1. More of them need PostgreSQL."
+        )
+    folder = settings.data_folder
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _only_server(folder):
+        logs.start(settings.log)
+        Application(settings, on_ready).run()
+
+
+@contextmanager
+def _only_server(folder: Path) -> Iterator[None]:
+    """Hold the data folder's lock; children inherit it, so it ends with the last of them."""
+    with (folder / LOCK_NAME).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunning(
+                f"another WoTKit server runs on {folder}; stop it first, or use another --data"
+            ) from None
+        yield

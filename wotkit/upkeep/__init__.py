@@ -1,0 +1,1 @@
+"""Work that nobody asks for: finishing deletions, forgetting what is old."""

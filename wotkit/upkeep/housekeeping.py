@@ -1,0 +1,81 @@
+"""What the server does by itself from time to time, in its event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from wotkit import times
+from wotkit.catalog import audit, logins, sensors
+from wotkit.errors import WotkitError
+from wotkit.readings.store import DropSensor, ForgetResends
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from wotkit.auth.authenticator import Authenticator
+    from wotkit.catalog.database import Catalog
+    from wotkit.config import Settings
+    from wotkit.ingest.door import Door
+
+DAY: Final = 86_400 * times.MICROSECONDS
+USES_SECONDS: Final = 60
+"""How often the last use of keys is written."""
+SWEEP_SECONDS: Final = 3600
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Housekeeping:
+    """Runs the chores of one process."""
+
+    def __init__(
+        self, catalog: Catalog, door: Door, authenticator: Authenticator, settings: Settings
+    ) -> None:
+        self._catalog = catalog
+        self._door = door
+        self._authenticator = authenticator
+        self._settings = settings
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin; the first sweep finishes what a crash interrupted."""
+        self._tasks = [
+            asyncio.create_task(_repeat(SWEEP_SECONDS, self.sweep, at_once=True)),
+            asyncio.create_task(_repeat(USES_SECONDS, self._authenticator.flush_uses)),
+        ]
+
+    async def stop(self) -> None:
+        """End the chores, and write the last uses of keys."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._authenticator.flush_uses()
+
+    async def sweep(self) -> None:
+        """Drop readings of deleted sensors; forget old resend keys, failed logins and audit."""
+        for sensor_id in await self._catalog.reading(sensors.pending_drops):
+            await self._door.apply(DropSensor(sensor_id))
+            await self._catalog.writing(sensors.readings_dropped, [sensor_id])
+        now = times.now()
+        await self._door.apply(ForgetResends(now - int(self._settings.ingest.resend_days * DAY)))
+        window = self._settings.auth.failure_window_seconds * times.MICROSECONDS
+        await self._catalog.writing(logins.forget_before, now - window)
+        await self._catalog.writing(audit.forget_before, now - self._settings.auth.audit_days * DAY)
+
+
+async def _repeat(
+    seconds: float, chore: Callable[[], Awaitable[None]], *, at_once: bool = False
+) -> None:
+    """Do a chore again and again; one that fails is logged and tried again the next time."""
+    if not at_once:
+        await asyncio.sleep(seconds)
+    while True:
+        try:
+            await chore()
+        except (WotkitError, OSError) as error:
+            _log.warning("a chore failed and is tried again in %g s: %s", seconds, error)
+        except Exception:
+            _log.exception("a chore failed and is tried again in %g s", seconds)
+        await asyncio.sleep(seconds)
