@@ -1,26 +1,30 @@
 """The engine switch: all that the catalog knows about the database product it runs on.
 
-A PostgreSQL form offers the same four functions and watch: connect, copy, count changes, and say
-whether anything changed.
+A PostgreSQL form offers the same functions and watch: connect and disconnect, copy, count changes,
+match a wildcard, and say whether anything changed or the database cannot serve now.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import closing
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from peewee import SqliteDatabase
+from peewee import Expression, InterfaceError, SqliteDatabase
+
+from wotkit.errors import Overloaded, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from peewee import Database, Model
 
+    from wotkit.errors import WotkitError
+
 WRITE_LOCK: Final = "IMMEDIATE"
 """How a writing transaction begins: the lock is taken first, so it never fails half-way."""
-
 
 _COUNTING_TRIGGER: Final = (
     'CREATE TRIGGER IF NOT EXISTS "count_{table}_{verb}" AFTER {verb} ON "{table}" '
@@ -28,9 +32,38 @@ _COUNTING_TRIGGER: Final = (
 )
 
 
+class _Sqlite(SqliteDatabase):
+    """Knows the connections of all threads, so that none outlives its thread or the catalog."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._guard = threading.Lock()
+        self._connections: dict[threading.Thread, sqlite3.Connection] | None = {}
+        super().__init__(*args, check_same_thread=False, **kwargs)
+
+    def connect(self, reuse_if_open: bool = False) -> bool:
+        """Open this thread's connection, and close those of threads that ended."""
+        with self._guard:
+            if self._connections is None:
+                raise InterfaceError("the catalog is closed")
+            for thread in [thread for thread in self._connections if not thread.is_alive()]:
+                self._connections.pop(thread).close()
+            opened = super().connect(reuse_if_open)
+            connection = super().connection()  # type: ignore[no-untyped-call]  # peewee's own
+            self._connections[threading.current_thread()] = connection
+        return opened
+
+    def close_all(self) -> None:
+        """Close every thread's connection, for good."""
+        self.close()
+        with self._guard:
+            connections, self._connections = self._connections, None
+            for connection in (connections or {}).values():
+                connection.close()
+
+
 def connect(path: Path, *, busy_seconds: float) -> Database:
     """Return the database at ``path``; each thread opens its own connection at first use."""
-    return SqliteDatabase(
+    return _Sqlite(
         str(path),
         pragmas={
             "journal_mode": "wal",
@@ -42,19 +75,51 @@ def connect(path: Path, *, busy_seconds: float) -> Database:
     )
 
 
+def disconnect(database: Database) -> None:
+    """Close the connections of all threads; units of work under way must have ended."""
+    assert isinstance(database, _Sqlite)
+    database.close_all()
+
+
+def unavailable(error: Exception) -> WotkitError | None:
+    """Return what to tell a caller when the database cannot serve now, and not by our mistake."""
+    cause = getattr(error, "orig", None)
+    name = getattr(cause, "sqlite_errorname", "").split("_")[1:2]
+    if name in (["BUSY"], ["LOCKED"]):
+        return Overloaded("another process is writing to the catalog", retry_after=1)
+    if name in (["FULL"], ["IOERR"], ["READONLY"], ["CANTOPEN"]):
+        return StoreUnavailable(f"the catalog cannot be used: {cause}", retry_after=5)
+    return None
+
+
 def copy(path: Path, to: Path) -> None:
     """Copy a database that may be in use, complete with what its log holds."""
+    to.touch(mode=0o600)  # it holds password hashes, as the original does
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(to)) as target:
         source.backup(target)
 
 
 def count_changes(database: Database, tables: Iterable[type[Model]]) -> None:
-    """Make every change of these tables raise the revision, whoever makes it."""
-    database.execute_sql("INSERT OR IGNORE INTO revision (id, number) VALUES (1, 0)")
-    for table in tables:
-        name = table._meta.table_name  # noqa: SLF001  # peewee's documented place for it
-        for verb in ("INSERT", "UPDATE", "DELETE"):
-            database.execute_sql(_COUNTING_TRIGGER.format(table=name, verb=verb))
+    """Make every change of these tables raise the revision, whoever makes it.
+
+    To be called at every start: a migration that rebuilds a table takes its triggers away, and the
+    program may have ended right after it.
+    """
+    with database.atomic(WRITE_LOCK):
+        database.execute_sql("INSERT OR IGNORE INTO revision (id, number) VALUES (1, 0)")
+        for table in tables:
+            name = table._meta.table_name  # noqa: SLF001  # peewee's documented place for it
+            for verb in ("INSERT", "UPDATE", "DELETE"):
+                database.execute_sql(_COUNTING_TRIGGER.format(table=name, verb=verb))
+
+
+def wildcard(column: Any, parts: Sequence[str]) -> Any:
+    """Return the condition that a text is these parts, in order, with anything between them.
+
+    Case counts. GLOB (https://sqlite.org/lang_expr.html#glob), for it can use an index.
+    """
+    literal = ("".join(f"[{char}]" if char in "*?[" else char for char in part) for part in parts)
+    return Expression(column, "GLOB", "*".join(literal))
 
 
 class ChangeWatch:
@@ -69,15 +134,16 @@ class ChangeWatch:
         self._connection = sqlite3.connect(path, isolation_level=None)
         self._execute = self._connection.execute
         self._version = -1
-        self._revision = -1
+        self.seen = -1
+        """The revision when it was last asked for."""
 
     def revision(self) -> int:
         """Return the number that is raised by every change to a cached table."""
         (version,) = self._execute("PRAGMA data_version").fetchone()
         if version != self._version:
             self._version = version
-            (self._revision,) = self._execute("SELECT number FROM revision").fetchone()
-        return self._revision
+            (self.seen,) = self._execute("SELECT number FROM revision").fetchone()
+        return self.seen
 
     def close(self) -> None:
         """Close the connection."""
