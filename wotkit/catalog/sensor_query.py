@@ -1,0 +1,236 @@
+"""The sensor query: which sensors a caller asks for, as conditions that must all hold."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from contextlib import closing
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
+
+from msgspec import Meta, Struct
+from peewee import fn
+
+from wotkit.catalog import groups, metadata_query
+from wotkit.catalog.bulk import among, stream
+from wotkit.catalog.identity import visible
+from wotkit.catalog.models import (
+    Account,
+    GroupSensor,
+    Metadata,
+    Sensor,
+    Subscription,
+    Tag,
+    rows,
+)
+from wotkit.catalog.places import parse_box, parse_circle
+from wotkit.errors import InvalidQuery
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from wotkit.catalog.identity import Identity
+
+FEW: Final = 1_000
+"""So many ids go into a query as they are; more are compared while rows are read."""
+COMMON: Final = 20_000
+"""A filter that so many sensors meet is tried sensor by sensor; a rarer one leads to them."""
+
+
+class SensorQuery(Struct, frozen=True, kw_only=True):
+    """Which sensors; filters combine with AND."""
+
+    scope: Annotated[
+        Literal["all", "subscribed", "contributed"],
+        Meta(description="All sensors, those the caller follows, or those the caller made."),
+    ] = "all"
+    tags: Annotated[
+        str | None, Meta(description="`a,b;c` is (a or b) and c; case does not count.")
+    ] = None
+    orgs: Annotated[
+        str | None, Meta(description="Names of organizations that own, with commas.")
+    ] = None
+    owners: Annotated[str | None, Meta(description="Names of owners, with commas.")] = None
+    visibility: Annotated[str | None, Meta(description="`PUBLIC` or `PRIVATE`.")] = None
+    private: Annotated[bool | None, Meta(description="Deprecated: use `visibility`.")] = None
+    text: Annotated[str | None, Meta(description="Text in name, longName or description.")] = None
+    active: Annotated[
+        bool | None, Meta(description="Whether a reading came in the last 15 minutes.")
+    ] = None
+    metadata: Annotated[
+        str | None,
+        Meta(description="`key:value;key2;key3:val*`; a backslash before a literal `*:;\\`."),
+    ] = None
+    groups: Annotated[
+        str | None, Meta(description="Groups by id, name or `owner.name`, with commas.")
+    ] = None
+    location: Annotated[str | None, Meta(description="`North,West:South,East` in degrees.")] = None
+    near: Annotated[
+        str | None, Meta(description="`latitude,longitude,radius`: degrees and metres.")
+    ] = None
+
+
+Test = Callable[[tuple[Any, ...]], bool]
+
+
+class Where(NamedTuple):
+    """A query as conditions."""
+
+    condition: Any
+    """On Sensor, in SQL."""
+    keep: tuple[Test, ...] = ()
+    """On rows of id, latitude and longitude, where SQL has no way to say it."""
+
+
+class Slice(NamedTuple):
+    """Which part of all that match, in the order of their ids."""
+
+    limit: int
+    offset: int = 0
+    after: int = 0
+    """Only ids beyond this one."""
+
+
+def where(identity: Identity, query: SensorQuery, active: Collection[int] | None = None) -> Where:
+    """Return the conditions of a query by a caller.
+
+    Args:
+        identity: who asks; what it may not see does not match.
+        query: what is asked.
+        active: the ids of active sensors; needed when the query asks for them.
+
+    Raises:
+        InvalidQuery: a parameter is malformed; also its kinds for metadata and boxes.
+    """
+    condition: Any = visible(identity)
+    for part in _conditions(identity, query):
+        condition &= part
+    keep: list[Test] = []
+    if query.near is not None:
+        circle = parse_circle(query.near)
+        condition &= circle.box().condition()
+        keep.append(lambda row: circle.contains(row[1], row[2]))
+    if query.active is not None:
+        ids = active if active is not None else ()
+        if len(ids) <= FEW:
+            listed = among(Sensor.id, ids)
+            condition &= listed if query.active else ~listed
+        elif query.active:
+            keep.append(lambda row: row[0] in ids)
+        else:
+            keep.append(lambda row: row[0] not in ids)
+    return Where(condition, tuple(keep))
+
+
+def select(found: Where, part: Slice) -> list[int]:
+    """Return ids of sensors that match, rising."""
+    condition = found.condition & (Sensor.id > part.after)
+    if not found.keep:
+        query = Sensor.select(Sensor.id).where(condition).order_by(Sensor.id)
+        return [row[0] for row in rows(query.limit(part.limit).offset(part.offset or None))]
+    query = Sensor.select(Sensor.id, Sensor.latitude, Sensor.longitude).where(condition)
+    with closing(stream(query.order_by(Sensor.id))) as candidates:
+        kept: Iterator[tuple[Any, ...]] = candidates
+        for test in found.keep:
+            kept = filter(test, kept)
+        return [row[0] for row in islice(kept, part.offset, part.offset + part.limit)]
+
+
+def read_cursor(cursor: str) -> int:
+    """Return the id after which a page starts.
+
+    Raises:
+        InvalidQuery: this server made no such cursor.
+    """
+    try:
+        decoded = base64.b64decode(cursor + "==", altchars=b"-_", validate=True)
+        after = int(decoded.removeprefix(b"after:"))
+    except ValueError:
+        after = -1
+    if after < 0 or make_cursor(after) != cursor:
+        raise InvalidQuery(more={"cursor": "is invalid: take it from a link of an answer"})
+    return after
+
+
+def make_cursor(after: int) -> str:
+    """Return what :func:`read_cursor` reads."""
+    return base64.urlsafe_b64encode(b"after:%d" % after).decode("ascii").rstrip("=")
+
+
+def _conditions(identity: Identity, query: SensorQuery) -> Iterator[Any]:
+    """Yield the condition of each filter that SQL can express."""
+    yield from _by_person(identity, query)
+    yield from _by_visibility(query)
+    yield from _by_description(query)
+    if query.groups:
+        yield _has(GroupSensor, groups.membership(identity, _names(query.groups)))
+    if query.location is not None:
+        yield parse_box(query.location).condition()
+
+
+def _by_person(identity: Identity, query: SensorQuery) -> Iterator[Any]:
+    if query.scope == "subscribed":
+        yield _has(Subscription, Subscription.user == identity.user_id)
+    elif query.scope == "contributed":
+        yield _contributed(identity.user_id)
+    if query.owners:
+        yield _owned(query.owners)
+    if query.orgs:
+        yield _owned(query.orgs, Account.kind == "org")
+
+
+def _by_visibility(query: SensorQuery) -> Iterator[Any]:
+    if query.visibility is not None:
+        yield Sensor.visibility == query.visibility.strip().upper()
+    if query.private is not None:
+        yield Sensor.visibility == ("PRIVATE" if query.private else "PUBLIC")
+
+
+def _by_description(query: SensorQuery) -> Iterator[Any]:
+    if query.tags:
+        yield from _tagged(query.tags)
+    if query.text:
+        yield (
+            Sensor.name.contains(query.text)
+            | Sensor.long_name.contains(query.text)
+            | Sensor.description.contains(query.text)
+        )
+    if query.metadata is not None:
+        for pair in metadata_query.parse(query.metadata):
+            yield _has(Metadata, metadata_query.condition(pair))
+
+
+def _has(table: Any, condition: Any) -> Any:
+    """Return the condition that a sensor has a row of ``table`` that meets ``condition``."""
+    query = table.select(table.sensor).where(condition)
+    if _is_common(query):
+        return fn.EXISTS(query.where(table.sensor == Sensor.id))
+    return Sensor.id.in_(query)
+
+
+def _is_common(query: Any) -> bool:
+    return len(list(stream(query.limit(1).offset(COMMON)))) > 0
+
+
+def _contributed(user_id: int) -> Any:
+    mine = (Sensor.owner == user_id) | (Sensor.publisher == user_id)
+    if _is_common(Sensor.select(Sensor.id).where(mine)):
+        # no index serves a sum: reading sensors in order soon finds enough of them
+        return (Sensor.owner + 0 == user_id) | (Sensor.publisher + 0 == user_id)
+    return mine
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _tagged(text: str) -> Iterator[Any]:
+    for any_of in text.split(";"):
+        folded = [name.casefold() for name in _names(any_of)]
+        if folded:
+            yield _has(Tag, Tag.folded.in_(folded))
+
+
+def _owned(text: str, kind: Any = True) -> Any:
+    named = Account.select(Account.id).where(Account.name.in_(_names(text)) & kind)
+    return Sensor.owner.in_([owner_id for (owner_id,) in rows(named)])
