@@ -10,7 +10,10 @@ import peewee
 from wotkit import __version__
 from wotkit.catalog import CatalogTooNew
 from wotkit.cli.config import config
+from wotkit.cli.doctor import doctor
 from wotkit.cli.key import key
+from wotkit.cli.sensor import sensor
+from wotkit.cli.serve import serve
 from wotkit.cli.user import user
 from wotkit.config import ConfigError
 from wotkit.errors import WotkitError
@@ -66,5 +69,5 @@ def main() -> None:
     """Run and look after a WoTKit server: an open platform for sensors."""
 
 
-for command in (user, key, config):
+for command in (serve, user, key, sensor, config, doctor):
     main.add_command(command)

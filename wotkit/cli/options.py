@@ -30,11 +30,15 @@ _DURATION: Final = re.compile(r"(\d+)\s*([mhdw])")
 _SECONDS: Final = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
+def config_options(command: Callable[..., T]) -> Callable[..., T]:
+    """Add ``--data`` and ``--config``, for commands that read the settings themselves."""
+    return _data_option(_config_option(command))
+
+
 def with_settings(command: Callable[..., T]) -> Callable[..., T]:
     """Add ``--data`` and ``--config``; the command gets the validated ``settings``."""
 
-    @_data_option
-    @_config_option
+    @config_options
     @functools.wraps(command)
     def run(*args: Any, data: str | None, config_file: Path | None, **kwargs: Any) -> T:
         return command(*args, settings=load(data, config_file).settings, **kwargs)
@@ -45,9 +49,8 @@ def with_settings(command: Callable[..., T]) -> Callable[..., T]:
 def with_sources(command: Callable[..., T]) -> Callable[..., T]:
     """Add ``--data``, ``--config`` and ``--set``; the command gets ``loaded`` with the origins."""
 
-    @_data_option
-    @_config_option
-    @_set_option
+    @config_options
+    @set_option
     @functools.wraps(command)
     def run(
         *args: Any,
@@ -71,7 +74,7 @@ _config_option: Final = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     help="TOML file with settings; WOTKIT_CONFIG names it too.",
 )
-_set_option: Final = click.option(
+set_option: Final = click.option(
     "--set",
     "pairs",
     metavar="NAME=VALUE",
