@@ -24,6 +24,7 @@ from wotkit.catalog.models import (
     rows,
 )
 from wotkit.catalog.places import parse_box, parse_circle
+from wotkit.catalog.sensor_rows import PARTS, SensorRow, load
 from wotkit.errors import InvalidQuery
 
 if TYPE_CHECKING:
@@ -134,6 +135,29 @@ def select(found: Where, part: Slice) -> list[int]:
         for test in found.keep:
             kept = filter(test, kept)
         return [row[0] for row in islice(kept, part.offset, part.offset + part.limit)]
+
+
+class Page(Struct, frozen=True):
+    """Some of the sensors that match, and whether there are more."""
+
+    sensors: list[SensorRow]
+    more: bool
+
+
+def page(
+    identity: Identity,
+    query: SensorQuery,
+    part: Slice,
+    active: Collection[int] | None = None,
+    parts: Collection[str] = PARTS,
+) -> Page:
+    """Return a page of sensors; the arguments are those of :func:`where` and :func:`load`.
+
+    Raises:
+        InvalidQuery: as :func:`where`.
+    """
+    ids = select(where(identity, query, active), part._replace(limit=part.limit + 1))
+    return Page(load(ids[: part.limit], parts), len(ids) > part.limit)
 
 
 def read_cursor(cursor: str) -> int:

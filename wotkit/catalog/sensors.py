@@ -73,7 +73,9 @@ class NewSensor(Struct, kw_only=True, rename="camel"):
     fields: (
         Annotated[
             _Fields,
-            Meta(description="Absent: `lat`, `lng`, `value` (NUMBER) and `message` (STRING)."),
+            Meta(
+                description="Absent or empty: `lat`, `lng`, `value` (NUMBER) and `message` (STRING)."
+            ),
         ]
         | UnsetType
     ) = UNSET
@@ -222,7 +224,8 @@ def _insert(identity: Identity, sensor: NewSensor, actor: Actor, place: str) -> 
             f"the sensor {qualified!r} already exists",
             more={place: f"{qualified!r} already exists"},
         ) from None
-    fields.declare(sensor_id, fields.DEFAULTS if sensor.fields is UNSET else sensor.fields)
+    given = () if sensor.fields is UNSET else sensor.fields
+    fields.declare(sensor_id, given or fields.DEFAULTS)
     _insert_tags(sensor_id, sensor.tags)
     _insert_metadata(sensor_id, sensor.metadata)
     audit.record(actor, "sensor.create", qualified, id=sensor_id)
