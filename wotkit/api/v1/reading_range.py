@@ -28,18 +28,19 @@ class RangeParams(Struct, kw_only=True, rename="camel"):
         ),
     ] = None
     end: Annotated[str | None, Meta(description="Absolute time; included.")] = None
-    after: Annotated[
-        int | None, Meta(ge=0, description="The next so many milliseconds after start.")
-    ] = None
-    before: Annotated[
-        int | None, Meta(ge=0, description="The previous so many milliseconds before start.")
-    ] = None
-    after_e: Annotated[
-        int | None, Meta(ge=0, description="The next so many readings after start.")
-    ] = None
-    before_e: Annotated[
-        int | None, Meta(ge=0, description="The previous so many readings before start.")
-    ] = None
+    after: (
+        Annotated[int, Meta(ge=0, description="The next so many milliseconds after start.")] | None
+    ) = None
+    before: (
+        Annotated[int, Meta(ge=0, description="The previous so many milliseconds before start.")]
+        | None
+    ) = None
+    after_e: (
+        Annotated[int, Meta(ge=0, description="The next so many readings after start.")] | None
+    ) = None
+    before_e: (
+        Annotated[int, Meta(ge=0, description="The previous so many readings before start.")] | None
+    ) = None
     reverse: Annotated[bool, Meta(description="Newest first.")] = False
     offset: Annotated[int, Meta(ge=0, le=LAST_ID, description="Readings to leave out first.")] = 0
     limit: Annotated[
