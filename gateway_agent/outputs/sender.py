@@ -80,6 +80,7 @@ class Sender:
         """
         deadline = time.monotonic() + timeout
         self._stopping.set()
+        self._spool.release_sender()
         self._thread.join(timeout * 0.75)
         self._abandoned.set()
         self._thread.join(max(0.0, deadline - time.monotonic()))

@@ -69,7 +69,7 @@ class SpoolFile:
         """
         self._path = path
         self._drop_oldest = drop_oldest
-        self._dead_letters = dead_letters
+        self._most_dead_letters = dead_letters
         self._machine = machine
         self._ballast = Ballast(path, _BALLAST_BYTES)
         self._max_pages = (max_mb * _MIB - _WAL_BYTES - _BALLAST_BYTES) // PAGE_SIZE
@@ -82,6 +82,8 @@ class SpoolFile:
         """The newest `seq` ever given."""
         self.depth = 0
         """Readings that wait."""
+        self.dead_letters = 0
+        """Refused readings that are kept."""
         self.counters: Counter[str] = Counter()
         """Totals since the file was made: committed, acknowledged, dead, `dropped_{reason}`."""
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,10 +121,6 @@ class SpoolFile:
         """Wall time of the oldest reading that waits, in microseconds since 1970."""
         row = self._db.execute("SELECT wall_us FROM reading ORDER BY seq LIMIT 1").fetchone()
         return None if row is None else row[0]
-
-    def dead_count(self) -> int:
-        """Readings among the dead letters."""
-        return int(self._db.execute("SELECT count(*) FROM dead_letter").fetchone()[0])
 
     def close(self) -> None:
         """Close the file; its log is folded into it when there is room."""
@@ -177,6 +175,7 @@ class SpoolFile:
         self.stream = f"{token}-{self._machine}"
         self.last_seq = self._highest_seq()
         self.depth = db.execute("SELECT count(*) FROM reading").fetchone()[0]
+        self.dead_letters = db.execute("SELECT count(*) FROM dead_letter").fetchone()[0]
         self.counters = Counter(dict(db.execute("SELECT name, value FROM counter")))
 
     def _highest_seq(self) -> int:
@@ -217,6 +216,7 @@ class SpoolFile:
             last_seq = self._highest_seq()
         self.last_seq = last_seq
         self.depth += tally["added"] - tally["removed"]
+        self.dead_letters += tally["dead"] - tally["dropped_dead_letters"]
         self.counters.update(_lasting(tally))
         if work.renew_stream:
             self._load()
@@ -326,7 +326,7 @@ class SpoolFile:
         if tally["dead"]:
             tally["dropped_dead_letters"] += self._db.execute(
                 "DELETE FROM dead_letter WHERE id <= (SELECT max(id) FROM dead_letter) - ?",
-                (self._dead_letters,),
+                (self._most_dead_letters,),
             ).rowcount
 
     def _commit_on_full_disk(self, work: Work) -> None:

@@ -70,6 +70,7 @@ class Work:
         )
 
     def forget_stream(self) -> None:
-        """The file that the settlements were about is gone."""
+        """What was to be done about one stream's readings is void: it is another stream now."""
         self.settlements.clear()
         self.renew_stream = False
+        self.replace_file = False

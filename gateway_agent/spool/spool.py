@@ -62,7 +62,9 @@ class Spool:
         self._busy = False
         self._hurry = False
         self._closing = False
+        self._draining = False
         self._file: SpoolFile | None = None
+        self._stream = ""
         self._generation = 0
         self._settled = 0
         self._reader: SpoolReader | None = None
@@ -103,7 +105,7 @@ class Spool:
         with self._lock:
             if self._file is None:
                 return None
-            generation, stream, settled = self._generation, self._file.stream, self._settled
+            generation, stream, settled = self._generation, self._stream, self._settled
             last_seq = self._file.last_seq
         try:
             rows = self._reader_for(generation).rows_after(settled, limit, max_bytes)
@@ -122,6 +124,12 @@ class Spool:
         """Wait until there may be readings to take; False after `timeout` seconds."""
         with self._lock:
             return self._committed.wait_for(self._has_unsettled, timeout)
+
+    def release_sender(self) -> None:
+        """The agent stops: nobody waits for readings any more."""
+        with self._lock:
+            self._draining = True
+            self._committed.notify_all()
 
     def settle(
         self,
@@ -250,14 +258,13 @@ class Spool:
             self._open()
         assert self._file is not None
         self._file.commit(work)
-        oldest, dead = self._file.oldest_us(), self._file.dead_count()
+        oldest = self._file.oldest_us()
         with self._lock:
             if work.renew_stream:
                 self._log.warning("stream renewed, an old copy of the spool was put back")
-                self._generation += 1
-                self._settled = 0
+                self._begin_stream(self._file)
             self._trouble = None
-            self._take_figures(self._file, oldest, dead)
+            self._take_figures(self._file, oldest)
             self._committed.notify_all()
 
     def _open(self) -> None:
@@ -269,27 +276,27 @@ class Spool:
             dead_letters=config.dead_letters,
             machine=self._machine,
         )
-        oldest, dead = file.oldest_us(), file.dead_count()
+        oldest = file.oldest_us()
         with self._lock:
-            self._file = file
-            self._generation += 1
-            self._settled = 0
-            self._take_figures(file, oldest, dead)
+            self._begin_stream(file)
+            self._take_figures(file, oldest)
             self._committed.notify_all()
 
     def _replace_file(self) -> None:
         """Put a corrupt file aside; the next attempt makes a new one with a new stream."""
-        if self._file is not None:
-            with suppress(sqlite3.Error):
-                self._file.close()
-        aside = set_aside(self._config.path)
+        file = self._file
         with self._lock:
             lost = self._figures.depth
-            self._file = None
-            self._generation += 1
-            self._settled = 0
-            self._pending.settlements.clear()
-            self._pending.counts["corrupt_files"] += 1
+            self._begin_stream(None)
+            self._count("corrupt_files", 1)
+        if file is not None:
+            with suppress(sqlite3.Error):
+                file.close()
+        try:
+            aside = set_aside(self._config.path)
+        except OSError as error:
+            self._log.error("corrupt spool cannot be renamed error=%s", error)
+            return
         self._log.error("spool corrupt, a new one is started kept=%s readings=%d", aside, lost)
 
     def _attempt(self, step: Callable[[], None]) -> bool:
@@ -317,6 +324,14 @@ class Spool:
 
     # -- shared, under the lock -----------------------------------------------------------
 
+    def _begin_stream(self, file: SpoolFile | None) -> None:
+        """From here on there is another stream; what was said about the last one is void."""
+        self._file = file
+        self._stream = "" if file is None else file.stream
+        self._generation += 1
+        self._settled = 0
+        self._pending.forget_stream()
+
     def _announce_work(self) -> None:
         if self._pending_since is None:
             self._pending_since = time.monotonic()
@@ -330,18 +345,20 @@ class Spool:
         return not self._closing and len(self._queue) < self._config.queue
 
     def _has_unsettled(self) -> bool:
-        return self._closing or (self._file is not None and self._file.last_seq > self._settled)
+        if self._closing or self._draining:
+            return True
+        return self._file is not None and self._file.last_seq > self._settled
 
     def _is_idle(self) -> bool:
         return not self._queue and self._pending.is_empty and not self._busy
 
-    def _take_figures(self, file: SpoolFile, oldest_us: int | None, dead_letters: int) -> None:
+    def _take_figures(self, file: SpoolFile, oldest_us: int | None) -> None:
         self._figures = SpoolFigures(
             stream=file.stream,
             depth=file.depth,
             oldest_us=oldest_us,
             last_seq=file.last_seq,
-            dead_letters=dead_letters,
+            dead_letters=file.dead_letters,
             counters=dict(file.counters),
             disk_full=file.is_constrained,
         )

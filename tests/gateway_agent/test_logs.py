@@ -3,6 +3,7 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+
 from gateway_agent.logs import start_logging
 
 

@@ -191,7 +191,7 @@ def test_only_the_newest_dead_letters_are_kept(open_file: Open) -> None:
     file.commit(Work(readings=[reading(n) for n in range(12)]))
     refused = {seq: Refusal("400", "no") for seq in range(1, 13)}
     file.commit(Work(settlements=[Settlement(12, refused)]))
-    assert file.dead_count() == 5
+    assert file.dead_letters == 5
     assert file.counters["dropped_dead_letters"] == 7
 
 

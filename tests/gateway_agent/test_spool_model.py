@@ -96,6 +96,7 @@ class SpoolModel(RuleBasedStateMachine):
         assert (self.file.depth, self.file.last_seq) == (len(self.waiting), self.last_seq)
         dead = self.file._db.execute("SELECT fields FROM dead_letter ORDER BY id").fetchall()
         assert [fields for (fields,) in dead] == self.dead
+        assert self.file.dead_letters == len(self.dead)
         assert self.file.counters["committed"] == self.made
         assert self.file.counters["acknowledged"] == self.acknowledged
 
