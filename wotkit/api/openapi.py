@@ -165,7 +165,7 @@ def describe(routes: Iterable[Route]) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for each in operations:
         tree = _operation(each, schemas)
-        same = first.setdefault(each.responder, each.id)
+        same = first.setdefault(_code_of(each), each.id)
         if same != each.id:
             tree["x-same-as"] = same
         paths.setdefault(each.path, {})[each.method] = tree
@@ -185,6 +185,15 @@ def describe(routes: Iterable[Route]) -> dict[str, Any]:
         "paths": paths,
         "components": {"schemas": schemas.components, "securitySchemes": _SECURITY},
     }
+
+
+def _code_of(each: Described) -> tuple[Any, str]:
+    """Return what answers an operation, and its path without the version.
+
+    A resource of version 2 may be a subclass: what it does not override is the same code.
+    """
+    function = getattr(each.responder, "__func__", each.responder)
+    return function, each.path.removeprefix(_V1_BASE).removeprefix(V2_BASE)
 
 
 _SECURITY: Final = {

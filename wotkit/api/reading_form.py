@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -34,10 +34,9 @@ def _members(data: bytes) -> bytes:
 
 
 class ReadingView(Struct, kw_only=True):
-    """A reading as version 1 answers it; its fields stand beside these."""
+    """A reading; its fields stand beside these attributes, under their own names."""
 
     id: int
     sensor_id: int
     sensor_name: str
     timestamp: str
-    values: dict[str, Any] = {}

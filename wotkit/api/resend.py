@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from wotkit.catalog.identity import Identity
     from wotkit.readings.store import Outcome
 
+HEADERS: Final = {
+    "Idempotency-Key": "1 to 255 visible characters, chosen by the client: a second write with "
+    "the same key stores nothing and gets the first answer again."
+}
+"""What the reference says about it."""
+REPLAYED: Final = {"Idempotent-Replayed": "`true` when this is the first answer again."}
+
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
 

@@ -11,7 +11,7 @@ from wotkit import times
 from wotkit.api.operation import Returns, operation
 from wotkit.api.reading_form import ReadingView, list_form
 from wotkit.api.requests import is_form, parse_form, read_body, read_query
-from wotkit.api.resend import mark_replay, resend_of
+from wotkit.api.resend import HEADERS, REPLAYED, mark_replay, resend_of
 from wotkit.api.responses import JSON
 from wotkit.api.v1.reading_range import RangeParams, is_latest, range_of
 from wotkit.catalog.identity import READ, WRITE
@@ -52,6 +52,11 @@ WRITE_ERRORS = (
 )
 """How any write of readings may fail."""
 
+EXAMPLE_LIST = [
+    {"timestamp": "2026-06-19T22:45:00Z", "temperature": 21.5},
+    {"timestamp": "2026-06-19T22:46:00Z", "temperature": 21.6},
+]
+
 
 class ReadingsResource:
     """The readings of a sensor."""
@@ -82,8 +87,10 @@ class ReadingsResource:
         privacy="private",
         scope=WRITE,
         body=dict[str, Any],
+        example={"timestamp": "2026-06-19T22:45:36.281Z", "temperature": 21.5},
         form=True,
-        returns={201: Returns("The reading is stored.")},
+        headers=HEADERS,
+        returns={201: Returns("The reading is stored.", headers=REPLAYED)},
         errors=WRITE_ERRORS,
     )
     async def on_post(
@@ -110,7 +117,11 @@ class ReadingsResource:
         privacy="private",
         scope=WRITE,
         body=list[dict[str, Any]],
-        returns={204: Returns("The readings are stored in the place of the old ones.")},
+        example=EXAMPLE_LIST,
+        headers=HEADERS,
+        returns={
+            204: Returns("The readings are stored in the place of the old ones.", headers=REPLAYED)
+        },
         errors=WRITE_ERRORS,
     )
     async def on_put(
@@ -134,7 +145,16 @@ class ReadingsResource:
         privacy="public or private",
         scope=READ,
         query=RangeParams,
-        returns={200: Returns("The readings.", list[ReadingView])},
+        returns={
+            200: Returns(
+                "The readings.",
+                list[ReadingView],
+                headers={
+                    "Link": 'The next page, as rel="next", when there is more.',
+                    "X-Total-Truncated": "`true` when there is more.",
+                },
+            )
+        },
         errors=(NotFound, InvalidQuery, Overloaded, StoreUnavailable),
     )
     async def on_get(

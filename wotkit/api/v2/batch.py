@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from wotkit import strict_json
 from wotkit.api import errors as api_errors
 from wotkit.api.operation import Returns, operation
 from wotkit.api.requests import read_body
-from wotkit.api.resend import mark_replay, resend_of
+from wotkit.api.resend import HEADERS, REPLAYED, mark_replay, resend_of
 from wotkit.api.responses import JSON
 from wotkit.api.v1.readings import WRITE_ERRORS
 from wotkit.catalog.identity import WRITE
@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 class ItemResult(Struct, omit_defaults=True):
     """What became of one item."""
 
-    index: int
-    """Its place in the list, from 0."""
-    status: int
-    """201 when it was stored, else as if it had been sent alone."""
-    error: dict[str, Any] | None = None
-    """The inner object of the API's error shape."""
+    index: Annotated[int, Meta(description="Its place in the list, from 0.")]
+    status: Annotated[
+        int, Meta(description="201 when it was stored, else as if it had been sent alone.")
+    ]
+    error: Annotated[
+        dict[str, Any] | None, Meta(description="The inner object of the API's error shape.")
+    ] = None
 
 
 class BatchResource:
@@ -54,9 +55,14 @@ class BatchResource:
         privacy="private",
         scope=WRITE,
         body=list[dict[str, Any]],
+        example=[
+            {"sensor": "alice.greenhouse", "temperature": 21.5},
+            {"sensor": "alice.cellar", "temperature": 12.0},
+        ],
+        headers=HEADERS,
         returns={
-            201: Returns("All are stored.", list[ItemResult]),
-            200: Returns("Some are stored; status says which.", list[ItemResult]),
+            201: Returns("All are stored.", list[ItemResult], headers=REPLAYED),
+            200: Returns("Some are stored; `status` says which.", list[ItemResult]),
         },
         errors=WRITE_ERRORS,
     )

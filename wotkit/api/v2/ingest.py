@@ -48,16 +48,17 @@ class RejectedReading(Struct):
     """A reading that will never be stored as it is."""
 
     seq: int
-    code: int
-    """As in the catalogue of errors."""
+    code: Annotated[int, Meta(description="As in the catalogue of errors.")]
     message: str
 
 
 class GatewayAnswer(Struct):
     """How far the stream is stored."""
 
-    acked_through: int
-    """Every reading through this number is stored, or among ``rejected``."""
+    acked_through: Annotated[
+        int,
+        Meta(description="Every reading through this number is stored, or among `rejected`."),
+    ]
     rejected: list[RejectedReading]
 
 
@@ -79,6 +80,17 @@ class IngestResource:
         privacy="private",
         scope=WRITE,
         body=GatewayBatch,
+        example={
+            "stream": "gw-7f3a9c51",
+            "readings": [
+                {
+                    "seq": 1,
+                    "sensor": "alice.greenhouse",
+                    "timestamp": "2026-06-19T22:45:36Z",
+                    "temperature": 21.5,
+                }
+            ],
+        },
         returns={200: Returns("The batch is stored, but what was rejected.", GatewayAnswer)},
         errors=WRITE_ERRORS,
     )
