@@ -17,7 +17,6 @@ from wotkit import app, strict_json
 from wotkit.api import errors as api_errors
 from wotkit.api.errors import STATUS
 from wotkit.api.openapi import (
-    TAGS,
     Document,
     OpenApiResource,
     Undescribed,
@@ -25,6 +24,7 @@ from wotkit.api.openapi import (
     documented_path,
     responders,
 )
+from wotkit.api.openapi_texts import TAGS
 from wotkit.api.operation import Returns, operation
 from wotkit.api.requests import convert
 from wotkit.config import AuthSettings, Settings, StorageSettings

@@ -17,6 +17,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 import wotkit
 from wotkit import errors, strict_json
 from wotkit.api.errors import STATUS
+from wotkit.api.openapi_texts import DESCRIPTION, PATH_PARAMETERS, SECURITY, TAGS
 from wotkit.api.operation import ATTRIBUTE, Operation, Returns, operation
 from wotkit.api.responses import answer_cached
 from wotkit.routes import V1_BASES, V2_BASE
@@ -31,50 +32,12 @@ if TYPE_CHECKING:
 
 VERSION: Final = "3.1.0"
 METHODS: Final = ("get", "head", "post", "put", "patch", "delete", "options", "trace")
-SCHEMES: Final = ("key", "user")
 TAG: Final = "Operations"
 
 _V1_BASE, _V1_ALIAS = V1_BASES
 _REF: Final = "#/components/schemas/{name}"
 _FORM: Final = "application/x-www-form-urlencoded"
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
-
-TAGS: Final = {
-    "Sensors": "A sensor is a named source of readings, with a place, tags, metadata and declared "
-    "fields. It is public or private.",
-    "Fields": "What a sensor's readings hold: each field has a name, a type and units.",
-    "Readings": "A reading is a timestamp and named values. Whatever way it comes in, it is "
-    "checked, stored and synchronized to disk before it is acknowledged.",
-    "Keys": "A key lets a gateway or a script act for a user, within scopes, without the user's "
-    "password. Keys are managed with a user name and password, never with a key.",
-    "Operations": "For watchdogs, load balancers and Prometheus, and this description of the API.",
-}
-"""Groups of operations, in the order of the reference."""
-
-PATH_PARAMETERS: Final = {
-    "sensor": (
-        "A sensor: its numeric id, `owner.name`, or the name alone when it is your own.",
-        "alice.greenhouse",
-    ),
-    "field": ("The name of a field.", "temperature"),
-    "timestamp": (
-        "A time: ISO 8601 or milliseconds since 1970.",
-        "2026-06-19T22:45:36.281Z",
-    ),
-    "key": ("A key id: 16 hex digits.", "0123456789abcdef"),
-    "asset": ("The name of a file of the reference page.", "reference.css"),
-}
-"""What each parameter of a path means, and an example."""
-
-_DESCRIPTION: Final = """\
-Version 1 answers under `/api/v1` and, for clients that name no version, the same under `/api`. \
-Version 2 answers under `/api/v2`; all of version 1 is there too. A trailing slash is accepted on \
-every path.
-
-Times in answers are ISO 8601 in UTC; in requests ISO 8601 with any offset, or milliseconds since \
-1970. Bodies may be gzip or zstd encoded. Every error has the shape of `Error` and a stable code. \
-Unknown attributes of a body are ignored.
-"""
 
 
 class ErrorDetails(Struct, rename="camel", kw_only=True):
@@ -177,13 +140,13 @@ def describe(routes: Iterable[Route]) -> dict[str, Any]:
             "title": "WoTKit",
             "version": wotkit.__version__,
             "summary": "An open platform for sensors and their readings",
-            "description": _DESCRIPTION,
+            "description": DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/", "description": "This server"}],
         "tags": [{"name": name, "description": TAGS.get(name, "")} for name in names],
         "paths": paths,
-        "components": {"schemas": schemas.components, "securitySchemes": _SECURITY},
+        "components": {"schemas": schemas.components, "securitySchemes": SECURITY},
     }
 
 
@@ -196,20 +159,7 @@ def _code_of(each: Described) -> tuple[Any, str]:
     return function, each.path.removeprefix(_V1_BASE).removeprefix(V2_BASE)
 
 
-_SECURITY: Final = {
-    "key": {
-        "type": "http",
-        "scheme": "basic",
-        "description": "A key id and key password: what gateways and scripts use. Its scopes and "
-        "its list of sensors limit what it may do.",
-    },
-    "user": {
-        "type": "http",
-        "scheme": "basic",
-        "description": "A user's name and password.",
-    },
-}
-_ANY_CREDENTIALS: Final[list[dict[str, list[str]]]] = [{name: []} for name in SCHEMES]
+_ANY_CREDENTIALS: Final[list[dict[str, list[str]]]] = [{name: []} for name in SECURITY]
 USER_ONLY: Final[list[dict[str, list[str]]]] = [{"user": []}]
 
 

@@ -1,0 +1,56 @@
+"""What the API's description says in words, beside what its types say."""
+
+from __future__ import annotations
+
+from typing import Final
+
+TAGS: Final = {
+    "Sensors": "A sensor is a named source of readings, with a place, tags, metadata and declared "
+    "fields. It is public or private.",
+    "Fields": "What a sensor's readings hold: each field has a name, a type and units.",
+    "Readings": "A reading is a timestamp and named values. Whatever way it comes in, it is "
+    "checked, stored and synchronized to disk before it is acknowledged.",
+    "Keys": "A key lets a gateway or a script act for a user, within scopes, without the user's "
+    "password. Keys are managed with a user name and password, never with a key.",
+    "Operations": "For watchdogs, load balancers and Prometheus, and this description of the API.",
+}
+"""Groups of operations, in the order of the reference."""
+
+PATH_PARAMETERS: Final = {
+    "sensor": (
+        "A sensor: its numeric id, `owner.name`, or the name alone when it is your own.",
+        "alice.greenhouse",
+    ),
+    "field": ("The name of a field.", "temperature"),
+    "timestamp": (
+        "A time: ISO 8601 or milliseconds since 1970.",
+        "2026-06-19T22:45:36.281Z",
+    ),
+    "key": ("A key id: 16 hex digits.", "0123456789abcdef"),
+    "asset": ("The name of a file of the reference page.", "reference.css"),
+}
+"""What each parameter of a path means, and an example."""
+
+DESCRIPTION: Final = """\
+Version 1 answers under `/api/v1` and, for clients that name no version, the same under `/api`. \
+Version 2 answers under `/api/v2`; all of version 1 is there too. A trailing slash is accepted on \
+every path.
+
+Times in answers are ISO 8601 in UTC; in requests ISO 8601 with any offset, or milliseconds since \
+1970. Bodies may be gzip or zstd encoded. Every error has the shape of `Error` and a stable code. \
+Unknown attributes of a body are ignored.
+"""
+
+SECURITY: Final = {
+    "key": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "A key id and key password: what gateways and scripts use. Its scopes and "
+        "its list of sensors limit what it may do.",
+    },
+    "user": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "A user's name and password.",
+    },
+}
