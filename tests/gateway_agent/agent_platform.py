@@ -114,7 +114,11 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def _handle(self) -> None:
-        body = self._body()
+        try:
+            body = self._body()
+        except (OSError, EOFError, ValueError):  # the agent was killed while it sent
+            self.close_connection = True
+            return
         path = unquote(urlsplit(self.path).path).removeprefix("/api")
         with self.platform.lock:
             expected = base64.b64encode(self.platform.key.encode()).decode()
@@ -168,7 +172,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(404, path)
 
     def _body(self) -> Any:
-        raw = self.rfile.read(int(self.headers.get("content-length", 0)))
+        length = int(self.headers.get("content-length", 0))
+        raw = self.rfile.read(length)
+        if len(raw) < length:
+            raise EOFError
         if self.headers.get("content-encoding") == "gzip":
             raw = gzip.decompress(raw)
         return json.loads(raw) if raw else None

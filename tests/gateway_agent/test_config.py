@@ -1,9 +1,12 @@
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import gateway_agent
 from gateway_agent.config import Config, ConfigError, PlatformConfig, SpoolConfig, load_config
 from gateway_agent.inputs.sim import SimConfig
 from gateway_agent.settings import describe_section
@@ -184,3 +187,19 @@ def test_every_setting_has_help_and_its_default_is_toml() -> None:
     defaults = {row.name: row.default for row in describe_section(PlatformConfig)}
     assert defaults["auto_create"] == "true"
     assert defaults["ca_file"] == ""
+
+
+def test_missing_library_of_an_input_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "gateway_agent.inputs.system", None)
+    (line,) = mistakes(tmp_path, GOOD)
+    assert line.startswith("agent.toml:16: input.type: input 'system' needs the Python library")
+    assert "install wotkit[gateway]" in line
+
+
+def test_configuration_in_the_readme_is_valid(tmp_path: Path) -> None:
+    readme = Path(gateway_agent.__file__).with_name("README.md").read_text(encoding="utf-8")
+    block = readme[readme.index("    [gateway]") : readme.index("The key may also come")]
+    config = load(tmp_path, textwrap.dedent(block))
+    assert [entry.name for entry in config.inputs] == ["system", "wave"]
