@@ -35,7 +35,7 @@ def text(demo: Demo, address: str) -> str:
             f"({shlex.quote(sys.executable)} -m {INSTALL}, then start again).",
         ]
     else:
-        lines += ["A year of hourly temperatures is in:"]
+        lines += ["A year of hourly temperatures is in (the team's is private: use the key):"]
         lines += [f"  {address}/api/sensors/{sensor}/data?beforeE=24" for sensor in CITIES]
     lines += ["", *_commands(demo, address)]
     return "\n".join(lines)
