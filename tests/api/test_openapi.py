@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import falcon.asgi
 import falcon.testing
 import msgspec
 import pytest
 from falcon import inspect
+from msgspec import Meta
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from wotkit import app, strict_json
@@ -172,7 +173,7 @@ def test_error_schema_is_the_shape_that_is_answered(document: Document) -> None:
 
 def test_query_parameters_come_from_the_type_that_validates() -> None:
     class Query(msgspec.Struct, rename="camel"):
-        near_by: str | None = None
+        near_by: Annotated[int, Meta(ge=0, description="How near.")] | None = None
         limit: int = 5
 
     class Listing:
@@ -187,8 +188,9 @@ def test_query_parameters_come_from_the_type_that_validates() -> None:
         ("nearBy", "query"),
         ("limit", "query"),
     ]
+    assert parameters[0]["description"] == "How near."
+    assert parameters[0]["schema"] == {"type": "integer", "minimum": 0}
     assert parameters[1]["schema"] == {"type": "integer", "default": 5}
-    assert "default" not in parameters[0]["schema"]
 
 
 def test_examples_are_bodies_that_validate(resources: Resources) -> None:

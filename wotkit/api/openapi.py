@@ -233,15 +233,24 @@ def _query_parameters(about: Operation) -> Iterator[dict[str, Any]]:
         return
     _, components = msgspec.json.schema_components([about.query], ref_template=_REF)
     tree = components[about.query.__name__]
-    for name, schema in tree["properties"].items():
+    for name, property_schema in tree["properties"].items():
+        schema = _never_null(property_schema)
         parameter: dict[str, Any] = {"name": name, "in": "query", "schema": schema}
         if name in tree["required"]:
             parameter["required"] = True
         if "description" in schema:
             parameter["description"] = schema.pop("description")
-        if schema.get("default", ...) is None:
-            del schema["default"]
         yield parameter
+
+
+def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an attribute as a query may carry it: absent, but never null."""
+    kept = {name: value for name, value in schema.items() if (name, value) != ("default", None)}
+    options = [each for each in kept.get("anyOf", ()) if each.get("type") != "null"]
+    if len(options) == 1:
+        del kept["anyOf"]
+        return {**options[0], **kept}
+    return {**kept, "anyOf": options} if options else kept
 
 
 def _headers(about: Operation) -> Iterator[dict[str, Any]]:

@@ -45,6 +45,10 @@ _HERE: Final = "http://wotkit.invalid"
 """Stands for the server's own address in the rendered page."""
 _CODE: Final = re.compile(r"`([^`]+)`")
 _DEEPEST: Final = 4
+_LARGEST: Final = (1 << 63) - 1
+"""A limit that only says that numbers have 64 bits."""
+_LONG: Final = 72
+"""Characters of a body that still stands on one line."""
 _YEAR: Final = "public, max-age=31536000, immutable"
 
 
@@ -55,6 +59,7 @@ class Attribute(NamedTuple):
     name: str
     kind: str
     required: bool
+    default: str
     description: str
 
 
@@ -105,7 +110,9 @@ class Schemas:
         required = set(inner.get("required", ()))
         for name, each in inner.get("properties", {}).items():
             description = each.get("description", "") or self.resolve(each).get("description", "")
-            yield Attribute(depth, name, self.kind(each), name in required, description)
+            yield Attribute(
+                depth, name, self.kind(each), name in required, _default(each), description
+            )
             yield from self.attributes(each, depth + 1)
 
     def _object(self, schema: dict[str, Any]) -> dict[str, Any] | None:
@@ -140,6 +147,11 @@ class Schemas:
 _SAMPLES: Final = {"integer": 1, "number": 21.5, "boolean": True, "object": {}}
 
 
+def _default(schema: dict[str, Any]) -> str:
+    value = schema.get("default")
+    return "" if value in (None, "", [], {}) else json.dumps(value)
+
+
 def _limits(schema: dict[str, Any]) -> str:
     words = {
         "minimum": "at least {}",
@@ -150,7 +162,11 @@ def _limits(schema: dict[str, Any]) -> str:
         "maxLength": "at most {} characters",
         "pattern": "like {}",
     }
-    found = [text.format(schema[name]) for name, text in words.items() if name in schema]
+    found = [
+        text.format(schema[name])
+        for name, text in words.items()
+        if name in schema and schema[name] != _LARGEST
+    ]
     return f" ({', '.join(found)})" if found else ""
 
 
@@ -175,7 +191,10 @@ def curl(method: str, path: str, tree: dict[str, Any], schemas: Schemas) -> str:
     if "requestBody" in tree:
         content = tree["requestBody"]["content"]["application/json"]
         body = content.get("example", ...)
-        text = json.dumps(schemas.example(content["schema"]) if body is ... else body)
+        value = schemas.example(content["schema"]) if body is ... else body
+        text = json.dumps(value, ensure_ascii=False)
+        if len(text) > _LONG:
+            text = json.dumps(value, ensure_ascii=False, indent=2)
         lines += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(text)}"]
     return " \\\n  ".join(lines)
 
@@ -253,7 +272,13 @@ def _entry(method: str, path: str, tree: dict[str, Any], schemas: Schemas) -> di
         "method": method.upper(),
         "path": path,
         "parameters": [
-            {"required": False, "description": "", **each, "kind": schemas.kind(each["schema"])}
+            {
+                "required": False,
+                "description": "",
+                **each,
+                "kind": schemas.kind(each["schema"]),
+                "default": _default(each["schema"]),
+            }
             for each in tree.get("parameters", ())
         ],
         "body": None,
