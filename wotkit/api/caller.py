@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from wotkit.catalog.audit import Actor
 from wotkit.catalog.identity import ANONYMOUS, Identity
+from wotkit.errors import Unauthenticated
 
 if TYPE_CHECKING:
     import falcon.asgi
 
     from wotkit.auth.authenticator import Authenticator
+
+
+_TOKEN: Final = re.compile(r"(?:^|&)(?:access|oauth)_token=")
 
 
 def address_of(req: falcon.asgi.Request) -> str:
@@ -34,8 +39,7 @@ class Callers:
             TooManyLogins: too many failed.
             Overloaded: too many passwords wait to be verified.
         """
-        header = req.get_header("authorization")
-        identity = ANONYMOUS if header is None else await self._verified(req, header)
+        identity = await self._caller(req)
         identity.require(scope)
         return identity
 
@@ -57,12 +61,17 @@ class Callers:
             Unauthenticated: credentials are missing or wrong.
             MissingScope: a key never manages ``what``.
         """
-        header = req.get_header("authorization")
-        identity = ANONYMOUS if header is None else await self._verified(req, header)
+        identity = await self._caller(req)
         identity.require_user(what)
         return identity
 
-    async def _verified(self, req: falcon.asgi.Request, header: str) -> Identity:
+    async def _caller(self, req: falcon.asgi.Request) -> Identity:
+        header = req.get_header("authorization")
+        if header is None:
+            if _TOKEN.search(req.query_string):
+                # credentials that cannot be good never make somebody anonymous
+                raise Unauthenticated("access tokens in the query are not supported")
+            return ANONYMOUS
         address = address_of(req)
         found = self._authenticator.remembered(header, address)
         if found is not None:

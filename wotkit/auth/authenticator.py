@@ -10,18 +10,21 @@ import asyncio
 import base64
 import binascii
 import hashlib
+import math
 import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, TypeVar
 
 from wotkit import times
 from wotkit.auth import credentials, passwords
 from wotkit.catalog import keys, logins, users
+from wotkit.catalog.identity import KEY_ID
 from wotkit.errors import Overloaded, TooManyLogins, Unauthenticated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from wotkit.catalog.database import Catalog
     from wotkit.catalog.engine import ChangeWatch
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 REMEMBERED: Final = 100_000
-"""Identities remembered at most; beyond it all are forgotten and verified again."""
+"""Identities and proofs remembered at most; beyond it all are forgotten and verified again."""
 BCRYPT_THREADS: Final = 2
 BCRYPT_QUEUE: Final = 64
 """Passwords waiting to be verified at most; beyond it the answer is 503."""
@@ -39,6 +42,14 @@ BCRYPT_QUEUE: Final = 64
 
 class _Remembered(NamedTuple):
     identity: Identity
+    until: float
+    """Monotonic seconds."""
+
+
+class _Proven(NamedTuple):
+    """What bcrypt has shown: which hash the password has, whatever else changes in the catalog."""
+
+    password_hash: str
     until: float
     """Monotonic seconds."""
 
@@ -53,9 +64,12 @@ class Authenticator:
         self._revision = -1
         self._remembered: dict[bytes, _Remembered] = {}
         self._hash_key = secrets.token_bytes(32)
+        self._proven: dict[bytes, _Proven] = {}
+        self._under_way: dict[tuple[bytes, int], asyncio.Task[tuple[Identity, float]]] = {}
         self._bcrypt = ThreadPoolExecutor(BCRYPT_THREADS, thread_name_prefix="bcrypt")
+        self._slots = asyncio.Semaphore(BCRYPT_THREADS)
         self._waiting = 0
-        self._decoy = ""
+        self._decoy = passwords.unmatched_hash(settings.bcrypt_cost)
         self._uses: dict[str, tuple[int, str]] = {}
 
     def remembered(self, header: str, address: str) -> Identity | None:
@@ -91,16 +105,15 @@ class Authenticator:
             return found
         revision = self._watch.revision()
         name, password = _basic(header)
-        if credentials.KEY_ID.fullmatch(name):
-            identity = await self._catalog.reading(credentials.of_key, name, password)
-            if identity is None:
-                await self._refuse(logins.address(address))
-            self._uses[name] = (times.now(), address)
-            remember = float("inf")
+        fingerprint = self._fingerprint(header)
+        if KEY_ID.fullmatch(name):
+            identity, until = await self._key(name, password, address), float("inf")
         else:
-            identity = await self._user(name, password, address)
-            remember = self._settings.remember_seconds
-        self._remember(header, identity, revision, time.monotonic() + remember)
+            proof = self._under_way.get((fingerprint, revision))
+            if proof is None:
+                proof = self._start_proof(fingerprint, revision, name, password, address)
+            identity, until = await asyncio.shield(proof)
+        self._remember(fingerprint, identity, revision, until)
         return identity
 
     @property
@@ -116,19 +129,32 @@ class Authenticator:
             TooManyLogins: too many failed from this address or for this account.
             Overloaded: too many passwords wait to be verified.
         """
-        return await self._user(username, password, address)
+        candidate = await self._verified(username, password, address)
+        return candidate.identity
 
     async def flush_uses(self) -> None:
-        """Write when keys were last used; to be called about once a minute."""
+        """Write when keys were last used; to be called about once a minute.
+
+        Raises:
+            Overloaded: the catalog is locked; the uses are kept for the next time.
+            StoreUnavailable: it cannot be written; likewise.
+        """
         if self._uses:
             uses, self._uses = self._uses, {}
-            await self._catalog.writing(keys.note_uses, uses)
+            try:
+                await self._catalog.writing(keys.note_uses, uses)
+            except BaseException:
+                self._uses = uses | self._uses
+                raise
 
     async def hash_password(self, password: str) -> str:
-        """Hash a password off the event loop."""
-        return await self._slowly(
-            lambda: passwords.hash_password(password, self._settings.bcrypt_cost)
-        )
+        """Hash a password off the event loop.
+
+        Raises:
+            Overloaded: too many passwords wait.
+        """
+        async with self._slot():
+            return await self._hash(password)
 
     def close(self) -> None:
         """Stop the threads and the watch."""
@@ -140,46 +166,107 @@ class Authenticator:
             header.encode("utf-8", "surrogateescape"), key=self._hash_key, digest_size=16
         ).digest()
 
-    def _remember(self, header: str, identity: Identity, revision: int, until: float) -> None:
+    def _remember(
+        self, fingerprint: bytes, identity: Identity, revision: int, until: float
+    ) -> None:
         if self._watch.revision() != revision:
             return  # the catalog changed while this was verified: the next request asks again
         if revision != self._revision or len(self._remembered) >= REMEMBERED:
             self._remembered.clear()
             self._revision = revision
-        self._remembered[self._fingerprint(header)] = _Remembered(identity, until)
+        self._remembered[fingerprint] = _Remembered(identity, until)
 
-    async def _user(self, name: str, password: str, address: str) -> Identity:
-        await self._check_limits(name, address)
+    async def _key(self, key_id: str, password: str, address: str) -> Identity:
+        identity = await self._catalog.reading(credentials.of_key, key_id, password)
+        if identity is None:
+            await self._refuse(logins.address(address))
+        self._uses[key_id] = (times.now(), address)
+        return identity
+
+    def _start_proof(
+        self, fingerprint: bytes, revision: int, name: str, password: str, address: str
+    ) -> asyncio.Task[tuple[Identity, float]]:
+        """Verify a password once for all requests that bring it at the same time.
+
+        Only for requests that saw the same revision, so that none profits from what was read
+        before a revocation.
+        """
+        proof = asyncio.create_task(self._prove(fingerprint, name, password, address))
+        self._under_way[fingerprint, revision] = proof
+        proof.add_done_callback(lambda _: self._under_way.pop((fingerprint, revision), None))
+        return proof
+
+    async def _prove(
+        self, fingerprint: bytes, name: str, password: str, address: str
+    ) -> tuple[Identity, float]:
+        """Return the user's identity, and until when (monotonic seconds) the proof is good.
+
+        While it is, and the hash is still the user's, bcrypt need not be asked again: other
+        changes of the catalog are frequent.
+        """
         candidate = await self._catalog.reading(credentials.candidate, name)
-        if not await self._matches(password, candidate):
-            await self._refuse(logins.account(name), logins.address(address))
-        assert candidate is not None
-        if passwords.needs_rehash(candidate.password_hash, self._settings.bcrypt_cost):
-            new_hash = await self.hash_password(password)
-            await self._catalog.writing(
-                users.rehash, candidate.identity.user_id, candidate.password_hash, new_hash
-            )
-        return candidate.identity
+        proven = self._proven.get(fingerprint)
+        if (
+            candidate is None
+            or proven is None
+            or proven.until < time.monotonic()
+            or proven.password_hash != candidate.password_hash
+        ):
+            candidate = await self._verified(name, password, address)
+            until = time.monotonic() + self._settings.remember_seconds
+            proven = _Proven(candidate.password_hash, until)
+            if len(self._proven) >= REMEMBERED:
+                self._proven.clear()
+            self._proven[fingerprint] = proven
+        return candidate.identity, proven.until
 
-    async def _matches(self, password: str, candidate: credentials.Candidate | None) -> bool:
-        """Verify a password; a user who does not exist takes as long as one who does."""
-        if candidate is not None:
-            return await self._slowly(
-                lambda: passwords.verify_password(password, candidate.password_hash)
-            )
-        if not self._decoy:
-            self._decoy = await self.hash_password(secrets.token_hex())
-        await self._slowly(lambda: passwords.verify_password(password, self._decoy))
-        return False
+    async def _verified(self, name: str, password: str, address: str) -> credentials.Candidate:
+        await self._check_limits(name, address)
+        async with self._slot():
+            await self._check_limits(name, address)  # others may have failed meanwhile
+            candidate = await self._catalog.reading(credentials.candidate, name)
+            # a user who does not exist takes as long as one who does
+            hashed = self._decoy if candidate is None else candidate.password_hash
+            good = await self._slowly(lambda: passwords.verify_password(password, hashed))
+            if candidate is None or not good:
+                await self._refuse(logins.account(name), logins.address(address))
+            if passwords.needs_rehash(hashed, self._settings.bcrypt_cost):
+                candidate = await self._renew(candidate, password)
+        await self._catalog.writing(logins.forget, logins.account(name))
+        return candidate
 
-    async def _slowly(self, work: Callable[[], T]) -> T:
+    async def _renew(
+        self, candidate: credentials.Candidate, password: str
+    ) -> credentials.Candidate:
+        new_hash = await self._hash(password)
+        await self._catalog.writing(
+            users.rehash, candidate.identity.user_id, candidate.password_hash, new_hash
+        )
+        return credentials.Candidate(candidate.identity, new_hash)
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        """Wait for one of the bcrypt threads.
+
+        Limits are checked and failures counted inside, so that many guesses at once are no way
+        around the limits.
+        """
         if self._waiting >= BCRYPT_QUEUE:
             raise Overloaded("too many logins at once", retry_after=2)
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._bcrypt, work)
+            async with self._slots:
+                yield
         finally:
             self._waiting -= 1
+
+    async def _hash(self, password: str) -> str:
+        return await self._slowly(
+            lambda: passwords.hash_password(password, self._settings.bcrypt_cost)
+        )
+
+    async def _slowly(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._bcrypt, work)
 
     async def _check_limits(self, name: str, address: str) -> None:
         settings = self._settings
@@ -187,12 +274,14 @@ class Authenticator:
             logins.account(name): settings.failures_per_account,
             logins.address(address): settings.failures_per_address,
         }
-        for subject, limit in limits.items():
-            seconds = await self._catalog.reading(
-                logins.wait, subject, limit=limit, window_seconds=settings.failure_window_seconds
-            )
-            if seconds > 0:
-                raise TooManyLogins(f"wait {seconds:.0f} seconds", retry_after=seconds)
+        await self._check(limits)
+
+    async def _check(self, limits: dict[str, int]) -> None:
+        seconds = await self._catalog.reading(
+            logins.longest_wait, limits, window_seconds=self._settings.failure_window_seconds
+        )
+        if seconds > 0:
+            raise TooManyLogins(f"wait {math.ceil(seconds)} seconds", retry_after=seconds)
 
     async def _refuse(self, *subjects: str) -> NoReturn:
         """Count a failed login and refuse it.
@@ -200,16 +289,7 @@ class Authenticator:
         A good key is never refused for the failures of others behind the same address: a key's
         password cannot be guessed, so failures only slow down who fails.
         """
-        settings = self._settings
-        address = subjects[-1]
-        seconds = await self._catalog.reading(
-            logins.wait,
-            address,
-            limit=settings.failures_per_address,
-            window_seconds=settings.failure_window_seconds,
-        )
-        if seconds > 0:
-            raise TooManyLogins(f"wait {seconds:.0f} seconds", retry_after=seconds)
+        await self._check({subjects[-1]: self._settings.failures_per_address})
         await self._catalog.writing(logins.record, *subjects)
         raise Unauthenticated("the credentials are wrong, expired or revoked")
 
@@ -218,7 +298,8 @@ def _basic(header: str) -> tuple[str, str]:
     """Return name and password of an Authorization header (RFC 7617)."""
     scheme, _, encoded = header.partition(" ")
     if scheme.lower() != "basic":
-        raise Unauthenticated(f"the scheme {scheme[:20]!r} is not supported; use Basic")
+        # not repeated: where the scheme was forgotten, this is the secret itself
+        raise Unauthenticated("the only scheme of credentials that is supported is Basic")
     try:
         decoded = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")
     except (binascii.Error, ValueError):

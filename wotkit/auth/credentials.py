@@ -5,7 +5,6 @@ Plain functions for units of work on the catalog; :mod:`wotkit.auth.authenticato
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from msgspec import Struct
@@ -14,8 +13,6 @@ from wotkit import times
 from wotkit.auth import passwords
 from wotkit.catalog.identity import ADMIN, EVERYDAY, Identity, accounts_of, expand
 from wotkit.catalog.models import Account, Key, KeySensor, User, rows
-
-KEY_ID: Final = re.compile(r"[0-9a-f]{16}")
 
 
 class Candidate(Struct, frozen=True):

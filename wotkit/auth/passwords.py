@@ -18,6 +18,7 @@ import bcrypt
 from wotkit.errors import InvalidObject
 
 _BCRYPT_BYTES: Final = 72
+_DIGEST_LENGTH: Final = 31
 _SECRET_ALPHABET: Final = string.ascii_letters + string.digits
 _SECRET_LENGTH: Final = 32
 """32 of 62 characters are 190 bits."""
@@ -34,6 +35,11 @@ def verify_password(password: str, hashed: str) -> bool:
         return bcrypt.checkpw(_material(password), hashed.encode())
     except ValueError:
         return False
+
+
+def unmatched_hash(cost: int) -> str:
+    """Return a hash that no password has and that takes as long as any other to verify."""
+    return bcrypt.gensalt(cost).decode() + secrets.token_hex(31)[:_DIGEST_LENGTH]
 
 
 def needs_rehash(hashed: str, cost: int) -> bool:

@@ -5,6 +5,7 @@ Visibility is part of the SQL: what a caller may not see does not exist for it.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
@@ -14,6 +15,9 @@ from wotkit.errors import MissingScope, Unauthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+KEY_ID: Final = re.compile(r"[0-9a-f]{16}")
+"""How the id of a key looks; where a user's name may stand too, it must not look like that."""
 
 READ: Final = "read"
 WRITE: Final = "write"

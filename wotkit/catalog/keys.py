@@ -224,9 +224,9 @@ def revoke(identity: Identity, key_id: str, actor: Actor) -> None:
 
 def note_uses(uses: dict[str, tuple[int, str]]) -> None:
     """Write when (microseconds) and from where keys were last used; unknown keys are ignored."""
-    known = {key_id for (key_id,) in rows(Key.select(Key.id).where(Key.id.in_(list(uses))))}
-    for key_id in known:
-        used, address = uses[key_id]
+    for key_id, (used, address) in uses.items():
+        if not rows(Key.select(Key.id).where(Key.id == key_id)):
+            continue
         KeyUse.insert(key=key_id, used=used, address=address).on_conflict(
             conflict_target=[KeyUse.key], update={KeyUse.used: used, KeyUse.address: address}
         ).execute()

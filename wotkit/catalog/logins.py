@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from wotkit import times
 from wotkit.catalog.models import LoginFailure, changed, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def account(name: str) -> str:
@@ -33,8 +38,17 @@ def wait(subject: str, *, limit: int, window_seconds: int) -> float:
         .offset(limit - 1)
     )
     for (at,) in rows(oldest):
-        return float((at - start) / times.MICROSECONDS)
+        # a clock that was set back must not lengthen the wait
+        return min(float((at - start) / times.MICROSECONDS), float(window_seconds))
     return 0.0
+
+
+def longest_wait(limits: Mapping[str, int], *, window_seconds: int) -> float:
+    """Return the longest :func:`wait` of several subjects, each with its own limit."""
+    return max(
+        wait(subject, limit=limit, window_seconds=window_seconds)
+        for subject, limit in limits.items()
+    )
 
 
 def forget(subject: str) -> None:

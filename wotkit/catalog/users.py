@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from wotkit import times
 from wotkit.catalog import accounts, audit
+from wotkit.catalog.identity import KEY_ID
 from wotkit.catalog.models import Account, User, changed, rows
 from wotkit.errors import InvalidObject, NotFound
 
@@ -50,6 +51,8 @@ def _problems(user: NewUser) -> dict[str, str]:
     problems: dict[str, str] = {}
     if not USERNAME.fullmatch(user.username):
         problems["username"] = "is invalid: at least 4 characters of a-z, 0-9, _ and -"
+    elif KEY_ID.fullmatch(user.username):
+        problems["username"] = "is invalid: 16 hex digits are the id of a key"
     if user.email and not _EMAIL.fullmatch(user.email):
         problems["email"] = "is invalid: it is not an e-mail address"
     if user.time_zone not in zoneinfo.available_timezones():
