@@ -33,8 +33,8 @@ PATH_PARAMETERS: Final = {
 
 DESCRIPTION: Final = """\
 Version 1 answers under `/api/v1` and, for clients that name no version, the same under `/api`. \
-Version 2 answers under `/api/v2`; all of version 1 is there too. A trailing slash is accepted on \
-every path.
+Version 2 answers under `/api/v2`, and nearly all of version 1 does there too. A trailing slash is \
+accepted on every path.
 
 Times in answers are ISO 8601 in UTC; in requests ISO 8601 with any offset, or milliseconds since \
 1970. Bodies may be gzip or zstd encoded. Every error has the shape of `Error` and a stable code. \
