@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
+import os
+import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -52,9 +55,13 @@ class Worker(uvicorn_worker.UvicornWorker):  # type: ignore[misc]  # shipped wit
         self.config.forwarded_allow_ips = ",".join(proxies)
         self.config.timeout_graceful_shutdown = settings.server.stop_seconds
 
-    def init_signals(self) -> None:
-        """Let the server in this worker handle signals; Ctrl-C stops it in order too."""
-        super().init_signals()
+    def _install_sigquit_handler(self) -> None:
+        """Let SIGQUIT end the worker in order, as gunicorn sends it after Ctrl-C.
+
+        The base class only notes it, and the worker would be killed at the end of its time.
+        """
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGQUIT, os.kill, os.getpid(), signal.SIGTERM)
 
 
 class Application(BaseApplication):  # type: ignore[misc]  # shipped without types

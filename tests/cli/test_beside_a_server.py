@@ -16,6 +16,7 @@ from tests.cli.conftest import PASSWORD, Wotkit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 class Running:
@@ -46,19 +47,24 @@ class Running:
         )
         return answer.status_code
 
-    def stop(self) -> int:
+    def stop(self, number: signal.Signals) -> int:
+        """Send a signal to the main process alone and return its exit status."""
         self.client.close()
-        os.killpg(self.process.pid, signal.SIGTERM)
+        self.process.send_signal(number)
         assert self.process.stdout is not None
         self.process.stdout.close()
-        return self.process.wait(timeout=15)
+        try:
+            return self.process.wait(timeout=5)
+        finally:
+            if self.process.poll() is None:
+                os.killpg(self.process.pid, signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     server = Running(Wotkit(tmp_path_factory.mktemp("server") / "data"))
     yield server
-    assert server.stop() == 0
+    assert server.stop(signal.SIGTERM) == 0
 
 
 @pytest.fixture
@@ -138,3 +144,9 @@ def test_second_server_on_the_same_folder_is_refused(running: Running) -> None:
 def test_second_server_on_the_same_port_is_refused(running: Running) -> None:
     said = running.wotkit.refused("serve", "--port", str(running.client.base_url.port))
     assert "is taken by a WoTKit server" in said
+
+
+def test_interrupt_of_the_main_process_stops_the_server_in_order(tmp_path: Path) -> None:
+    server = Running(Wotkit(tmp_path / "data"))
+    assert server.client.get("/healthz").status_code == 200
+    assert server.stop(signal.SIGINT) == 0

@@ -8,11 +8,12 @@ import click
 from msgspec import UNSET
 
 from wotkit import times
-from wotkit.auth import credentials, passwords
+from wotkit.auth import passwords
 from wotkit.catalog import keys, users
 from wotkit.catalog.audit import COMMAND_LINE
-from wotkit.catalog.identity import SCOPES, Identity
+from wotkit.catalog.identity import SCOPES
 from wotkit.catalog.keys import KeyChange
+from wotkit.cli.acting import as_owner, as_user
 from wotkit.cli.options import (
     iso_time,
     json_option,
@@ -23,9 +24,10 @@ from wotkit.cli.options import (
     print_table,
     with_settings,
 )
-from wotkit.errors import CannotPerform, NotFound
+from wotkit.errors import NotFound
 
 if TYPE_CHECKING:
+    from wotkit.catalog.identity import Identity
     from wotkit.catalog.keys import KeyRow
     from wotkit.config import Settings
 
@@ -97,8 +99,8 @@ def create(
     )
 
     def work() -> KeyRow:
-        identity = _user(username)
-        return keys.create(identity, change, passwords.hash_secret(secret), COMMAND_LINE)
+        secret_hash = passwords.hash_secret(secret)
+        return keys.create(as_user(username), change, secret_hash, COMMAND_LINE)
 
     with open_catalog(settings) as catalog:
         row = catalog.write(work)
@@ -181,26 +183,11 @@ def revoke(settings: Settings, key_id: str) -> None:
     click.echo(f"Revoked the key {key_id}.")
 
 
-def _user(username: str) -> Identity:
-    """Return the identity of an enabled user."""
-    candidate = credentials.candidate(username)
-    if candidate is None:
-        users.get(username)
-        raise CannotPerform(f"the account {username} is disabled")
-    return candidate.identity
-
-
 def _owner(key_id: str) -> Identity:
-    """Return an identity that owns the key and may do nothing else; its account may be disabled."""
+    """Return an identity that owns the key; its account may be disabled."""
     for row in keys.list_all():
         if row.id == key_id:
-            owner = users.get(row.owner)
-            return Identity(
-                user_id=owner.id,
-                username=owner.username,
-                accounts=frozenset({owner.id}),
-                scopes=frozenset(),
-            )
+            return as_owner(users.get(row.owner).id, row.owner)
     raise NotFound(f"no key has the id {key_id}")
 
 

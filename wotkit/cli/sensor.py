@@ -10,13 +10,13 @@ import click
 from msgspec import UNSET
 
 from wotkit import times
-from wotkit.auth import credentials
-from wotkit.catalog import references, sensor_rows, sensors, users
+from wotkit.catalog import references, sensor_rows, sensors
 from wotkit.catalog.audit import COMMAND_LINE
 from wotkit.catalog.fields import NUMBER, TYPES, NewField
-from wotkit.catalog.identity import Identity
+from wotkit.catalog.identity import ANONYMOUS
 from wotkit.catalog.models import Account, Sensor, rows
 from wotkit.catalog.sensors import PRIVATE, PUBLIC, NewSensor
+from wotkit.cli.acting import as_owner, as_user
 from wotkit.cli.options import (
     iso_time,
     json_option,
@@ -30,6 +30,7 @@ from wotkit.readings.sqlite import FILE_NAME, SqliteStore
 from wotkit.readings.store import DropSensor
 
 if TYPE_CHECKING:
+    from wotkit.catalog.identity import Identity
     from wotkit.catalog.sensor_rows import SensorRow
     from wotkit.config import Settings
     from wotkit.readings.store import Latest
@@ -47,7 +48,6 @@ DELETE_EXAMPLES = """\b
 Example:
   wotkit sensor delete alice.roof-temp --data ./wotkit-data
 """
-NOBODY = Identity(user_id=0, username="", accounts=frozenset(), scopes=frozenset())
 
 
 @click.group()
@@ -140,11 +140,7 @@ def create(
     )
 
     def work() -> SensorRow:
-        users.get(username)
-        candidate = credentials.candidate(username)
-        if candidate is None:
-            raise click.ClickException(f"the account {username} is disabled")
-        return sensors.create(candidate.identity, new, COMMAND_LINE)
+        return sensors.create(as_user(username), new, COMMAND_LINE)
 
     with open_catalog(settings) as catalog:
         row = catalog.write(work)
@@ -164,10 +160,9 @@ def delete(settings: Settings, reference: str, yes: bool) -> None:
     """Delete SENSOR (OWNER.NAME or its id), and all of its readings."""
 
     def who() -> tuple[Identity, references.Found]:
-        found = references.find(NOBODY, reference, True)
+        found = references.find(ANONYMOUS, reference, condition=True)
         ((owner_id,),) = rows(Sensor.select(Sensor.owner).where(Sensor.id == found.id))
-        owner = Identity(user_id=0, username="", accounts=frozenset({owner_id}), scopes=frozenset())
-        return owner, found
+        return as_owner(owner_id), found
 
     with open_catalog(settings) as catalog:
         owner, found = catalog.read(who)
