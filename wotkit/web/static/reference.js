@@ -26,13 +26,14 @@ function applyFilter() {
     const link = linkTo(section.id);
     if (link) link.parentElement.hidden = section.hidden;
   }
+  document.getElementById("start").hidden = words.length > 0;
   found.textContent = words.length ? `${shown} of ${operations.length} calls` : "";
 }
 
 function openTarget() {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (!target) return;
-  if (target.hidden) {
+  if (target.closest("[hidden]")) {
     filter.value = "";
     applyFilter();
   }
@@ -59,7 +60,7 @@ tools.hidden = false;
 tools.addEventListener("submit", (event) => event.preventDefault());
 filter.addEventListener("input", applyFilter);
 document.addEventListener("keydown", (event) => {
-  if (event.key === "/" && !event.target.matches("input")) {
+  if (event.key === "/" && document.activeElement !== filter) {
     event.preventDefault();
     filter.focus();
   }
