@@ -10,7 +10,7 @@ from wotkit.errors import NotFound
 if TYPE_CHECKING:
     from wotkit.catalog.identity import Identity
 
-_LARGEST_ID: Final = (1 << 63) - 1
+LARGEST_ID: Final = (1 << 63) - 1
 
 
 class Found(NamedTuple):
@@ -28,7 +28,7 @@ class Found(NamedTuple):
 
 def is_id(reference: str) -> bool:
     """Return whether a reference is a numeric id."""
-    return reference.isascii() and reference.isdecimal() and int(reference[:20]) <= _LARGEST_ID
+    return reference.isascii() and reference.isdecimal() and int(reference[:20]) <= LARGEST_ID
 
 
 def named(identity: Identity, reference: str) -> Any:

@@ -24,6 +24,7 @@ from wotkit.catalog.models import (
     rows,
 )
 from wotkit.catalog.places import parse_box, parse_circle
+from wotkit.catalog.references import LARGEST_ID
 from wotkit.catalog.sensor_rows import PARTS, SensorRow, load
 from wotkit.errors import InvalidQuery
 
@@ -167,11 +168,12 @@ def read_cursor(cursor: str) -> int:
         InvalidQuery: this server made no such cursor.
     """
     try:
-        decoded = base64.b64decode(cursor + "==", altchars=b"-_", validate=True)
+        padding = "=" * (-len(cursor) % 4)
+        decoded = base64.b64decode(cursor + padding, altchars=b"-_", validate=True)
         after = int(decoded.removeprefix(b"after:"))
     except ValueError:
         after = -1
-    if after < 0 or make_cursor(after) != cursor:
+    if not 0 <= after <= LARGEST_ID or make_cursor(after) != cursor:
         raise InvalidQuery(more={"cursor": "is invalid: take it from a link of an answer"})
     return after
 

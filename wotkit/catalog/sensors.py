@@ -74,7 +74,7 @@ class NewSensor(Struct, kw_only=True, rename="camel"):
         Annotated[
             _Fields,
             Meta(
-                description="Absent or empty: `lat`, `lng`, `value` (NUMBER) and `message` (STRING)."
+                description="Absent or empty: `lat`, `lng`, `value` (NUMBER), `message` (STRING)."
             ),
         ]
         | UnsetType

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", NewSensor, SensorChange)
 
+MAX_OFFSET: Final = 1_000_000_000
+
 _Iso = Annotated[str, Meta(description="ISO 8601 in UTC, with milliseconds.")]
 
 
@@ -71,7 +73,7 @@ class SensorAnswer(Struct, kw_only=True, rename="camel"):
 class SensorPageQuery(SensorQuery, frozen=True, kw_only=True):
     """Which sensors, and which part of the list."""
 
-    offset: Annotated[int, Meta(ge=0, description="How many to skip.")] = 0
+    offset: Annotated[int, Meta(ge=0, le=MAX_OFFSET, description="How many to skip.")] = 0
     limit: (
         Annotated[int, Meta(ge=1, description="How many to answer; 1000 at most, and by default.")]
         | None
