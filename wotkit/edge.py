@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 REQUEST_ID: Final = "wotkit.request_id"
 ROUTE: Final = "wotkit.route"
 ERROR: Final = "wotkit.error"
+CUT_OFF: Final = "wotkit.cut_off"
+"""In the scope of a request without Content-Length once its client has gone away."""
 
 FIXED_HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
@@ -32,9 +34,17 @@ FIXED_HEADERS: Final = (
 
 _GIVEN_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _METHODS: Final = b"GET, POST, PUT, DELETE, OPTIONS"
-_ALLOWED_HEADERS: Final = b"Authorization, Content-Type, Idempotency-Key, X-Request-Id"
-_EXPOSED_HEADERS: Final = b"Location, Link, Retry-After, X-Request-Id, Idempotent-Replayed"
+_ALLOWED_HEADERS: Final = (
+    b"Authorization, Content-Encoding, Content-Type, Idempotency-Key, X-Request-Id"
+)
+_EXPOSED_HEADERS: Final = (
+    b"Location, Link, Retry-After, X-Request-Id, Idempotent-Replayed, X-Total-Truncated"
+)
 _CORS_SECONDS: Final = b"86400"
+_COUNTED_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Methods with a metric of their own; clients may send any word."""
+_LOGGED_PATH: Final = 500
+_SLOW_SECONDS: Final = 1.0
 
 _log: Final = logging.getLogger("wotkit.requests")
 
@@ -65,9 +75,12 @@ class Edge:
                 request_id = value
             elif name == b"origin":
                 origin = value
+            elif name == b"transfer-encoding":
+                receive = _noting_cut_off(scope, receive)
         scope[REQUEST_ID] = request_id.decode()
-        if origin is not None and scope["method"] == "OPTIONS":
+        if origin is not None and scope["method"] == "OPTIONS" and _is_preflight(scope):
             await self._preflight(origin, request_id, send)
+            self._observe(scope, 204, perf_counter() - started)
             return
 
         async def observed_send(message: Any) -> None:
@@ -82,19 +95,23 @@ class Edge:
         await self._app(scope, receive, observed_send)
 
     def _observe(self, scope: Any, status: int, seconds: float) -> None:
-        self._metrics.observe(scope.get(ROUTE, "none"), scope["method"], status, seconds)
-        if self._log_all or status != 201 or seconds > 1:  # noqa: PLR2004  # a stored reading
-            self._write_line(scope, status, seconds)
-
-    def _write_line(self, scope: Any, status: int, seconds: float) -> None:
+        method = scope["method"]
+        if method not in _COUNTED_METHODS:
+            method = "other"
+        self._metrics.observe(scope.get(ROUTE, "none"), method, status, seconds)
         if self._log_none:
             return
+        if self._log_all or seconds > _SLOW_SECONDS or not _stored(scope, status):
+            self._write_line(scope, status, seconds)
+
+    @staticmethod
+    def _write_line(scope: Any, status: int, seconds: float) -> None:
         error = scope.get(ERROR)
         client = scope.get("client")
         fields: dict[str, Any] = {
             "request_id": scope[REQUEST_ID],
             "method": scope["method"],
-            "path": scope["path"],
+            "path": scope["path"][:_LOGGED_PATH],
             "status": status,
             "ms": round(seconds * 1000, 1),
             "client": client[0] if client else None,
@@ -124,3 +141,34 @@ class Edge:
             (b"access-control-expose-headers", _EXPOSED_HEADERS),
             (b"vary", b"Origin"),
         ]
+
+
+def _is_preflight(scope: Any) -> bool:
+    return any(name == b"access-control-request-method" for name, _ in scope["headers"])
+
+
+def _stored(scope: Any, status: int) -> bool:
+    """Return whether a request stored readings, which the metrics count and no line repeats."""
+    route = scope.get(ROUTE, "")
+    if status == 200:  # noqa: PLR2004  # what a gateway is told
+        return scope["method"] == "POST" and bool(route.endswith("/ingest"))
+    return (
+        status in {201, 204}
+        and scope["method"] in {"POST", "PUT"}
+        and bool(route.endswith("/data"))
+    )
+
+
+def _noting_cut_off(scope: Any, receive: Any) -> Any:
+    """Return ``receive``, with a note in the scope when the client goes away.
+
+    The framework takes that for the end of a body, and only Content-Length would tell.
+    """
+
+    async def noting() -> Any:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            scope[CUT_OFF] = True
+        return event
+
+    return noting

@@ -87,6 +87,7 @@ def _answer(req: falcon.asgi.Request, resp: falcon.asgi.Response, error: WotkitE
     resp.status = status_of(error)
     resp.set_headers(headers(error))
     resp.content_type = falcon.MEDIA_JSON
+    resp.text = resp.stream = resp.sse = None  # what the responder may have begun
     resp.data = strict_json.encode(body(error, req.scope.get("wotkit.request_id")))
     req.scope["wotkit.error"] = error
 

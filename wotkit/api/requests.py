@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import parse_qsl
@@ -11,6 +12,7 @@ import zstandard
 from msgspec import NODEFAULT, Struct
 
 from wotkit import strict_json
+from wotkit.edge import CUT_OFF
 from wotkit.errors import (
     InvalidQuery,
     MalformedBody,
@@ -28,6 +30,12 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=Struct)
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
+_ZSTD_WINDOW: Final = 8 << 20
+"""Memory that a zstd body may ask for at least (RFC 9659 section 3)."""
+_MEMBERS: Final = 256
+"""Members or frames of a compressed body; each costs a copy of what follows it."""
+_INTEGERS: Final = range(-(1 << 63), 1 << 63)
+"""What a database can keep."""
 _FORM: Final = "application/x-www-form-urlencoded"
 _FORM_FIELDS: Final = 1000
 
@@ -38,7 +46,7 @@ async def read_body(req: falcon.asgi.Request, limit: int) -> bytes:
     Raises:
         TooLarge: it has more than ``limit`` bytes, as sent or decompressed.
         UnsupportedMedia: it is encoded otherwise than with gzip or zstd.
-        MalformedBody: it cannot be decompressed.
+        MalformedBody: it cannot be decompressed, or the client went away before its end.
     """
     length = req.content_length
     if length is None:
@@ -47,6 +55,8 @@ async def read_body(req: falcon.asgi.Request, limit: int) -> bytes:
         raise TooLarge(f"{length} bytes are more than {limit}")
     else:
         body = await req.stream.read()
+        if len(body) != length:
+            raise MalformedBody(f"the body ended after {len(body)} of {length} bytes")
     encoding = req.get_header("content-encoding")
     return body if encoding is None else _decompress(body, encoding.strip().lower(), limit)
 
@@ -59,6 +69,8 @@ async def _read_chunks(req: falcon.asgi.Request, limit: int) -> bytes:
         if size > limit:
             raise TooLarge(f"the body has more than {limit} bytes")
         chunks.append(chunk)
+    if CUT_OFF in req.scope:
+        raise MalformedBody(f"the body was cut off after {size} bytes")
     return b"".join(chunks)
 
 
@@ -69,8 +81,7 @@ def _decompress(body: bytes, encoding: str, limit: int) -> bytes:
         if encoding in {"gzip", "x-gzip"}:
             plain = _gunzip(body, limit)
         elif encoding == "zstd":
-            with zstandard.ZstdDecompressor().stream_reader(body) as reader:
-                plain = reader.read(limit + 1)
+            plain = _unzstd(body, limit)
         else:
             raise UnsupportedMedia(f"Content-Encoding is {encoding!r}; use gzip, zstd or none")
     except (zlib.error, zstandard.ZstdError, EOFError) as error:
@@ -81,11 +92,36 @@ def _decompress(body: bytes, encoding: str, limit: int) -> bytes:
 
 
 def _gunzip(body: bytes, limit: int) -> bytes:
-    stream = zlib.decompressobj(_GZIP)
-    plain = stream.decompress(body, limit + 1)
-    if len(plain) <= limit and not stream.eof:
-        raise EOFError("it ends too early")
-    return plain
+    parts: list[bytes] = []
+    room = limit + 1
+    for _ in range(_MEMBERS):
+        stream = zlib.decompressobj(_GZIP)
+        parts.append(stream.decompress(body, room))
+        room -= len(parts[-1])
+        if room > 0 and not stream.eof:
+            raise EOFError("it ends too early")
+        body = stream.unused_data
+        if room <= 0 or not body:
+            return b"".join(parts)
+    raise EOFError("it has too many members")
+
+
+def _unzstd(body: bytes, limit: int) -> bytes:
+    decompressor = zstandard.ZstdDecompressor(max_window_size=max(_ZSTD_WINDOW, limit))
+    with decompressor.stream_reader(body, read_across_frames=True) as reader:
+        plain = reader.read(limit + 1)
+    if len(plain) > limit:
+        return plain
+    # the reader does not tell a frame that was cut off; its size is known to be harmless now
+    for _ in range(_MEMBERS):
+        frame = decompressor.decompressobj()
+        frame.decompress(body)
+        if not frame.eof:
+            raise EOFError("it ends too early")
+        body = frame.unused_data
+        if not body:
+            return plain
+    raise EOFError("it has too many frames")
 
 
 def media_type(req: falcon.asgi.Request) -> str:
@@ -188,10 +224,19 @@ def _convert_each(kind: type[S], value: Mapping[str, Any]) -> tuple[dict[str, An
                 problems[field.encode_name] = "is required"
             continue
         try:
-            found[field.name] = msgspec.convert(given, field.type, strict=False)
+            found[field.name] = _storable(msgspec.convert(given, field.type, strict=False))
         except msgspec.ValidationError as wrong:
             problems[field.encode_name] = f"is invalid: {_reason(wrong)}"
     return found, problems
+
+
+def _storable(value: Any) -> Any:
+    """Return ``value``, unless it is a number that the text form lets pass and no store takes."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise msgspec.ValidationError("Expected a finite number")
+    if isinstance(value, int) and value not in _INTEGERS:
+        raise msgspec.ValidationError("Expected an integer of 64 bits")
+    return value
 
 
 def _takes_null(kind: Any) -> bool:
