@@ -43,6 +43,9 @@ _OF_STATUS: Final[dict[int, type[WotkitError]]] = {
     503: errors.Overloaded,
 }
 
+_WEBSOCKET_CODES: Final = 3000
+"""Added to a status, the code a WebSocket is closed with (RFC 6455 section 7.4.2)."""
+
 _log: Final = logging.getLogger(__name__)
 
 
@@ -57,13 +60,18 @@ def body(error: WotkitError, request_id: str | None = None) -> dict[str, Any]:
         "status": status_of(error),
         "code": error.code.number,
         "message": error.code.message,
-        "developerMessage": list(error.developer)
-        or [f"{name} {wrong}" for name, wrong in error.more.items()],
-        "moreInfo": dict(error.more),
+        "developerMessage": [_text(line) for line in error.developer]
+        or [_text(f"{name} {wrong}") for name, wrong in error.more.items()],
+        "moreInfo": {_text(name): _text(wrong) for name, wrong in error.more.items()},
     }
     if request_id is not None:
         shape["requestId"] = request_id
     return {"error": shape}
+
+
+def _text(given: str) -> str:
+    """Return what an error repeats of a request as text that UTF-8 can carry."""
+    return given.encode("utf-8", "replace").decode()
 
 
 def headers(error: WotkitError) -> dict[str, str]:
@@ -83,40 +91,62 @@ def install(app: falcon.asgi.App[Any, Any]) -> None:
     app.add_error_handler(WotkitError, _of_domain)
 
 
-def _answer(req: falcon.asgi.Request, resp: falcon.asgi.Response, error: WotkitError) -> None:
+async def _answer(
+    req: falcon.asgi.Request,
+    resp: falcon.asgi.Response | None,
+    error: WotkitError,
+    ws: falcon.asgi.WebSocket | None,
+) -> None:
+    req.scope["wotkit.error"] = error
+    if ws is not None:
+        await ws.close(_WEBSOCKET_CODES + status_of(error))
+    if resp is None:
+        return
     resp.status = status_of(error)
     resp.set_headers(headers(error))
     resp.content_type = falcon.MEDIA_JSON
     resp.text = resp.stream = resp.sse = None  # what the responder may have begun
     resp.data = strict_json.encode(body(error, req.scope.get("wotkit.request_id")))
-    req.scope["wotkit.error"] = error
 
 
 async def _of_domain(
-    req: falcon.asgi.Request, resp: falcon.asgi.Response, error: WotkitError, _: Any
+    req: falcon.asgi.Request,
+    resp: falcon.asgi.Response | None,
+    error: WotkitError,
+    _: Any,
+    ws: falcon.asgi.WebSocket | None = None,
 ) -> None:
-    _answer(req, resp, error)
+    await _answer(req, resp, error, ws)
 
 
 async def _of_falcon(
-    req: falcon.asgi.Request, resp: falcon.asgi.Response, error: falcon.HTTPError, _: Any
+    req: falcon.asgi.Request,
+    resp: falcon.asgi.Response | None,
+    error: falcon.HTTPError,
+    _: Any,
+    ws: falcon.asgi.WebSocket | None = None,
 ) -> None:
     kind = _OF_STATUS.get(error.status_code)
     if kind is None:
         kind = errors.MalformedBody if error.status_code < 500 else errors.InternalError  # noqa: PLR2004
     if kind is errors.NoSuchRoute:
-        _answer(req, resp, kind(f"there is nothing at {req.path}"))
+        await _answer(req, resp, kind(f"there is nothing at {req.path}"), ws)
     elif kind is errors.MethodNotAllowed:
         allowed = dict(error.headers or {}).get("Allow", "")
-        _answer(req, resp, kind(f"{req.method} is not among {allowed}"))
-        resp.set_header("Allow", allowed)
+        await _answer(req, resp, kind(f"{req.method} is not among {allowed}"), ws)
+        if resp is not None:
+            resp.set_header("Allow", allowed)
     else:
-        _answer(req, resp, kind(error.description or error.title or ""))
+        await _answer(req, resp, kind(error.description or error.title or ""), ws)
 
 
 async def _unexpected(
-    req: falcon.asgi.Request, resp: falcon.asgi.Response, error: Exception, _: Any
+    req: falcon.asgi.Request,
+    resp: falcon.asgi.Response | None,
+    error: Exception,
+    _: Any,
+    ws: falcon.asgi.WebSocket | None = None,
 ) -> None:
     request_id = req.scope.get("wotkit.request_id")
     _log.error("unexpected error, request_id=%s", request_id, exc_info=error)
-    _answer(req, resp, errors.InternalError(f"request id {request_id}"))
+    await _answer(req, resp, errors.InternalError(f"request id {request_id}"), ws)
