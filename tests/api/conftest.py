@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,8 +12,8 @@ import msgspec
 import pytest
 
 from wotkit.app import create_app
-from wotkit.auth import passwords
-from wotkit.catalog import keys
+from wotkit.auth import credentials, passwords
+from wotkit.catalog import Catalog, keys, orgs, users
 from wotkit.catalog.audit import Actor
 from wotkit.catalog.keys import KeyChange
 from wotkit.config import AuthSettings, LogSettings, Settings, StorageSettings
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Sequence
     from pathlib import Path
 
-    from wotkit.catalog import Catalog
     from wotkit.catalog.identity import Identity
 
 TEAM = "garden"
@@ -89,6 +89,19 @@ class Client:
         made: dict[str, Any] = answer.json()
         return made
 
+    @staticmethod
+    def error(answer: httpx.Response, status: int) -> dict[str, Any]:
+        """Check that an answer is a refusal of the one shape, and return what it says."""
+        assert answer.status_code == status, answer.text
+        assert answer.headers["content-type"] == "application/json"
+        error: dict[str, Any] = answer.json()["error"]
+        assert error["status"] == status
+        assert isinstance(error["code"], int)
+        assert error["message"]
+        assert isinstance(error["developerMessage"], list)
+        assert isinstance(error["moreInfo"], dict)
+        return error
+
     def close(self) -> None:
         self.run(self._http.aclose())
 
@@ -112,29 +125,39 @@ class Lifespan:
             self._loop.run_until_complete(self._task)
 
 
-@pytest.fixture
-def settings(data: Path) -> Settings:
+def settings_for(folder: Path) -> Settings:
     return msgspec.structs.replace(
         Settings(),
-        storage=StorageSettings(data=str(data)),
+        storage=StorageSettings(data=str(folder)),
         auth=AuthSettings(bcrypt_cost=4),
         log=LogSettings(requests="none"),
     )
 
 
-@pytest.fixture
-def people(make_user: Any) -> People:
-    return People(
-        alice=make_user("alice", team=TEAM),
-        bobby=make_user("bobby", team=TEAM),
-        charlie=make_user("charlie"),
-        admin=make_user("admin", admin=True),
-    )
+def add_people() -> People:
+    """Add the users; a unit of work."""
+    hashed = passwords.hash_password(PASSWORD, 4)
+
+    def add(name: str, role: str = "user") -> None:
+        users.create(users.NewUser(username=name, password_hash=hashed, role=role), HERE)
+
+    def identity(name: str) -> Identity:
+        found = credentials.candidate(name)
+        assert found is not None
+        return found.identity
+
+    for name in ("alice", "bobby", "charlie"):
+        add(name)
+    add("admin", "admin")
+    orgs.create(TEAM, "Garden", HERE)
+    for name in ("alice", "bobby"):
+        orgs.add_member(TEAM, name, HERE)
+    return People(identity("alice"), identity("bobby"), identity("charlie"), identity("admin"))
 
 
-@pytest.fixture
-def client(settings: Settings, people: People) -> Iterator[Client]:
-    """A client of a running application that knows :func:`people`."""
+@contextmanager
+def running(settings: Settings) -> Iterator[Client]:
+    """Run the application, as a server does, and yield a client of it."""
     loop = asyncio.new_event_loop()
 
     async def create() -> Any:  # in the loop, as the application asks for
@@ -149,6 +172,34 @@ def client(settings: Settings, people: People) -> Iterator[Client]:
     lifespan.say("shutdown")
     loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()
+
+
+@pytest.fixture
+def settings(data: Path) -> Settings:
+    return settings_for(data)
+
+
+@pytest.fixture
+def people(catalog: Catalog) -> People:
+    return catalog.write(add_people)
+
+
+@pytest.fixture
+def client(settings: Settings, people: People) -> Iterator[Client]:
+    """A client of a running application that knows :func:`people`."""
+    assert people
+    with running(settings) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def shared_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A client for the tests of a module that leave everything as it is."""
+    folder = tmp_path_factory.mktemp("data")
+    with closing(Catalog(folder)) as catalog:
+        catalog.write(add_people)
+    with running(settings_for(folder)) as found:
+        yield found
 
 
 class MakeKey(Protocol):
