@@ -208,6 +208,7 @@ FOUND_BY_ALICE = [
     ({"groups": "1"}, "pond"),
     ({"groups": "bobby.water"}, ""),
     ({"groups": "nothing"}, ""),
+    ({"groups": " , "}, "attic cellar roof pond"),
     ({"location": "54,-7:53,-6"}, "attic cellar"),
     ({"location": "53.35,-6.26:53.35,-6.26"}, "attic"),
     ({"location": "0,179:-20,-179"}, "roof pond"),
@@ -270,11 +271,31 @@ def test_active_and_inactive_share_out_all_sensors(find: Any) -> None:
         ({"location": "99,0:1,1"}, BoxOutOfBounds),
         ({"location": "here"}, InvalidQuery),
         ({"near": "here"}, InvalidQuery),
+        ({"text": "a" * 2001}, InvalidQuery),
+        ({"metadata": "a:" + "*" * 2000}, InvalidQuery),
+        ({"tags": ";".join("a" * 101)}, InvalidQuery),
+        ({"metadata": ";".join("a" * 101)}, InvalidQuery),
+        ({"groups": ",".join("a" * 101)}, InvalidQuery),
     ],
 )
-def test_malformed_filter_is_refused(find: Any, query: dict[str, Any], error: Any) -> None:
+def test_malformed_or_oversized_filter_is_refused(
+    find: Any, query: dict[str, Any], error: Any
+) -> None:
     with pytest.raises(error):
         find("alice", **query)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"text": ";" * 2000},
+        {"tags": ";".join("a" * 100), "metadata": ";".join("a" * 100)},
+        {"groups": ",".join("1" * 100), "owners": ",".join("a" * 100)},
+        {"metadata": "a:" + "*" * 1900},
+    ],
+)
+def test_largest_filter_that_is_allowed_is_answered(find: Any, query: dict[str, Any]) -> None:
+    assert find("alice", **query) == []
 
 
 @pytest.mark.parametrize("cursor", ["", "nonsense", "YWZ0ZXI6", "YWZ0ZXI6LTE", "YWZ0ZXI6MQ==", "é"])

@@ -9,6 +9,7 @@ from peewee import IntegrityError
 from wotkit import times
 from wotkit.catalog import audit
 from wotkit.catalog.accounts import next_id
+from wotkit.catalog.bulk import any_of
 from wotkit.catalog.models import Account, Group, GroupSensor
 from wotkit.catalog.references import is_id
 from wotkit.errors import AlreadyExists
@@ -65,14 +66,15 @@ def membership(identity: Identity, references: Iterable[str]) -> Any:
     A group is named by id, by ``owner.name`` or by name alone, which means every group of that
     name.
     """
-    named: Any = Group.id.in_(())
-    for reference in references:
-        owner, dot, name = reference.rpartition(".")
-        if is_id(reference):
-            named |= Group.id == int(reference)
-        elif dot:
-            named |= (Group.name == name) & (Account.name == owner)
-        else:
-            named |= Group.name == reference
     found = Group.select(Group.id).join(Account, on=(Account.id == Group.owner))
+    named = any_of([_named(reference) for reference in references])
     return GroupSensor.group.in_(found.where(named & visible(identity)))
+
+
+def _named(reference: str) -> Any:
+    owner, dot, name = reference.rpartition(".")
+    if is_id(reference):
+        return Group.id == int(reference)
+    if dot:
+        return (Group.name == name) & (Account.name == owner)
+    return Group.name == reference

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable
 from contextlib import closing
 from itertools import islice
@@ -12,7 +13,7 @@ from msgspec import Meta, Struct
 from peewee import fn
 
 from wotkit.catalog import groups, metadata_query
-from wotkit.catalog.bulk import among, stream
+from wotkit.catalog.bulk import all_of, among, stream
 from wotkit.catalog.identity import visible
 from wotkit.catalog.models import (
     Account,
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 
 FEW: Final = 1_000
 """So many ids go into a query as they are; more are compared while rows are read."""
+MAX_LENGTH: Final = 2_000
+"""Characters of one parameter."""
+MAX_PARTS: Final = 100
+"""Parts of one parameter, between commas and semicolons."""
 COMMON: Final = 20_000
 """A filter that so many sensors meet is tried sensor by sensor; a rarer one leads to them."""
 
@@ -104,29 +109,29 @@ def where(identity: Identity, query: SensorQuery, active: Collection[int] | None
     Raises:
         InvalidQuery: a parameter is malformed; also its kinds for metadata and boxes.
     """
-    condition: Any = visible(identity)
-    for part in _conditions(identity, query):
-        condition &= part
+    _check_size(query)
+    conditions = list(_conditions(identity, query))
     keep: list[Test] = []
     if query.near is not None:
         circle = parse_circle(query.near)
-        condition &= circle.box().condition()
+        conditions.append(circle.box().condition())
         keep.append(lambda row: circle.contains(row[1], row[2]))
     if query.active is not None:
         ids = active if active is not None else ()
         if len(ids) <= FEW:
             listed = among(Sensor.id, ids)
-            condition &= listed if query.active else ~listed
+            conditions.append(listed if query.active else ~listed)
         elif query.active:
             keep.append(lambda row: row[0] in ids)
         else:
             keep.append(lambda row: row[0] not in ids)
-    return Where(condition, tuple(keep))
+    # most sensors are visible: what lets fewer pass is tried first
+    return Where(all_of([*conditions, visible(identity)]), tuple(keep))
 
 
 def select(found: Where, part: Slice) -> list[int]:
     """Return ids of sensors that match, rising."""
-    condition = found.condition & (Sensor.id > part.after)
+    condition = (Sensor.id > part.after) & found.condition
     if not found.keep:
         query = Sensor.select(Sensor.id).where(condition).order_by(Sensor.id)
         return [row[0] for row in rows(query.limit(part.limit).offset(part.offset or None))]
@@ -183,13 +188,29 @@ def make_cursor(after: int) -> str:
     return base64.urlsafe_b64encode(b"after:%d" % after).decode("ascii").rstrip("=")
 
 
+def _check_size(query: SensorQuery) -> None:
+    """Refuse what would become more SQL than a database takes.
+
+    Raises:
+        InvalidQuery: a parameter is too long or has too many parts.
+    """
+    for name in query.__struct_fields__:
+        text = getattr(query, name)
+        if not isinstance(text, str):
+            continue
+        if len(text) > MAX_LENGTH:
+            raise InvalidQuery(more={name: f"is longer than {MAX_LENGTH} characters"})
+        if len(re.findall("[,;]", text)) >= MAX_PARTS and name != "text":
+            raise InvalidQuery(more={name: f"has more than {MAX_PARTS} parts"})
+
+
 def _conditions(identity: Identity, query: SensorQuery) -> Iterator[Any]:
     """Yield the condition of each filter that SQL can express."""
     yield from _by_person(identity, query)
     yield from _by_visibility(query)
     yield from _by_description(query)
-    if query.groups:
-        yield _has(GroupSensor, groups.membership(identity, _names(query.groups)))
+    if query.groups and (named := _names(query.groups)):
+        yield _has(GroupSensor, groups.membership(identity, named))
     if query.location is not None:
         yield parse_box(query.location).condition()
 
