@@ -28,7 +28,8 @@ PASSWORD = "correct horse battery"
 
 def request(authorization: str | None = None, query: str = "") -> Any:
     headers = {} if authorization is None else {"authorization": authorization}
-    scope = testing.create_scope(headers=headers, query_string=query, remote_addr="192.0.2.7")
+    scope = testing.create_scope(headers=headers, query_string=query)
+    scope["client"] = ("192.0.2.7", 5000)
 
     async def receive() -> Any:
         raise AssertionError
