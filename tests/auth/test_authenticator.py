@@ -873,7 +873,8 @@ def test_last_use_is_written_when_flushed_and_forgets_nobody(
 ) -> None:
     async def main() -> None:
         async with authenticator(catalog) as auth:
-            revision = auth.watch.revision()
+            watch = catalog.watch()
+            revision = watch.revision()
             before = times.now()
             await auth.authenticate(key.header, HERE)
             await auth.authenticate(key.header, THERE)
@@ -883,7 +884,8 @@ def test_last_use_is_written_when_flushed_and_forgets_nobody(
             assert used is not None
             assert before <= used <= times.now()
             assert address == THERE
-            assert auth.watch.revision() == revision
+            assert watch.revision() == revision
+            watch.close()
             assert await next_request(auth, key.header, HERE) is not None
             await auth.flush_uses()
             assert uses(catalog, key)[1] == HERE
