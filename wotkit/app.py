@@ -22,6 +22,7 @@ from wotkit.api.v2.readings import ReadingsResource as ReadingsResourceV2
 from wotkit.auth.authenticator import Authenticator
 from wotkit.auth.secret import secret_key
 from wotkit.catalog import Catalog
+from wotkit.catalog.watch import TurnWatch
 from wotkit.edge import ROUTE, Edge
 from wotkit.ingest.accept import Ingest
 from wotkit.ingest.directory import SensorDirectory
@@ -46,11 +47,12 @@ class Parts:
         self.catalog = Catalog(folder, busy_seconds=settings.storage.busy_seconds)
         self.store = SqliteStore(folder / FILE_NAME, busy_seconds=settings.storage.busy_seconds)
         self.readers = ReaderPool(self.store, settings.storage.readers)
-        self.authenticator = Authenticator(self.catalog, settings.auth)
+        watch = TurnWatch(self.catalog.watch())
+        self.authenticator = Authenticator(self.catalog, settings.auth, watch)
         self.requests = RequestMetrics()
         self.ingest_metrics = IngestMetrics()
         self.door = Door(self.store, settings.ingest, self.ingest_metrics)
-        self.directory = SensorDirectory(self.catalog, self.authenticator.watch, settings.ingest)
+        self.directory = SensorDirectory(self.catalog, watch, settings.ingest)
         self.ingest = Ingest(
             self.directory,
             self.door,

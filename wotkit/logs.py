@@ -122,6 +122,6 @@ def start(settings: LogSettings, stream: TextIO | None = None) -> None:
         logger.setLevel(logging.NOTSET)
     for name in _SILENT:
         logger = logging.getLogger(name)
-        logger.handlers = [logging.NullHandler()]
+        logger.handlers = []  # none at all: then uvicorn does not even make the records
         logger.propagate = False
     logging.captureWarnings(capture=True)

@@ -80,9 +80,7 @@ def others(resources: Resources) -> Iterator[Route]:
 def table(resources: Resources) -> list[Route]:
     """Return every route of the server."""
     routes = [
-        Route(base + route.path, route.resource)
-        for base in V1_BASES
-        for route in v1(resources)
+        Route(base + route.path, route.resource) for base in V1_BASES for route in v1(resources)
     ]
     routes += [Route(V2_BASE + route.path, route.resource) for route in v2(resources)]
     routes += others(resources)

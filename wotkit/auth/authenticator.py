@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from wotkit.catalog.database import Catalog
-    from wotkit.catalog.engine import ChangeWatch
     from wotkit.catalog.identity import Identity
+    from wotkit.catalog.watch import Watch
     from wotkit.config import AuthSettings
 
 T = TypeVar("T")
@@ -57,10 +57,13 @@ class _Proven(NamedTuple):
 class Authenticator:
     """Verifies credentials for one process; to be used on the event loop's thread."""
 
-    def __init__(self, catalog: Catalog, settings: AuthSettings) -> None:
+    def __init__(
+        self, catalog: Catalog, settings: AuthSettings, watch: Watch | None = None
+    ) -> None:
+        """Take the catalog, and the watch on it that others share."""
         self._catalog = catalog
         self._settings = settings
-        self._watch = catalog.watch()
+        self._watch: Watch = catalog.watch() if watch is None else watch
         self._revision = -1
         self._remembered: dict[bytes, _Remembered] = {}
         self._hash_key = secrets.token_bytes(32)
@@ -115,11 +118,6 @@ class Authenticator:
             identity, until = await asyncio.shield(proof)
         self._remember(fingerprint, identity, revision, until)
         return identity
-
-    @property
-    def watch(self) -> ChangeWatch:
-        """The watch on the catalog, for others that cache on the event loop."""
-        return self._watch
 
     async def verify(self, username: str, password: str, address: str) -> Identity:
         """Return the identity of a user after verifying the password, as a login page does.

@@ -198,6 +198,7 @@ class Ingest:
             stream,
             [sequence[index] for index in kept],
             sequence[-1] if sequence else 0,
+            [sequence[rejection.position] for rejection in rejected],
         )
         operation = Append(readings, stream=position)
         outcome = await self._door.submit(operation, len(readings), _size(readings))

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wotkit.catalog.database import Catalog
-    from wotkit.catalog.engine import ChangeWatch
     from wotkit.catalog.identity import Identity
+    from wotkit.catalog.watch import Watch
     from wotkit.config import IngestSettings
 
 REMEMBERED: Final = 200_000
@@ -34,7 +34,7 @@ class Target(NamedTuple):
 class SensorDirectory:
     """Resolves references for callers; to be used on the event loop's thread."""
 
-    def __init__(self, catalog: Catalog, watch: ChangeWatch, settings: IngestSettings) -> None:
+    def __init__(self, catalog: Catalog, watch: Watch, settings: IngestSettings) -> None:
         """Take the watch that the authenticator of this process uses too."""
         self._catalog = catalog
         self._watch = watch

@@ -7,7 +7,7 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from wotkit.readings import store
+from wotkit.readings import sqlite_batch, store
 from wotkit.readings.latest import LatestValues
 from wotkit.readings.sqlite_writer import SqliteWriter
 from wotkit.readings.store import StoredReading, StoreError
@@ -56,11 +56,12 @@ CREATE TABLE stream (
     owner_id INTEGER NOT NULL,
     stream   TEXT    NOT NULL,
     through  INTEGER NOT NULL,
+    refused  BLOB    NOT NULL,
     PRIMARY KEY (owner_id, stream)
 ) WITHOUT ROWID;
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE probe (filler BLOB);
-INSERT INTO counter VALUES ('next_id', 1);
+INSERT INTO counter VALUES ('next_id', 1), ('epoch', 0);
 """
 
 _REASONS: Final = {
@@ -214,7 +215,7 @@ class SqliteStore:
                     f"(schema {version}; this one knows {SCHEMA_VERSION}). Install that version."
                 )
             if version == 0:
-                for statement in _SCHEMA.split(";"):
+                for statement in (*_SCHEMA.split(";"), *sqlite_batch.SCHEMA):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             connection.execute("COMMIT")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from wotkit import strict_json
 from wotkit.readings import store
 from wotkit.readings.latest import LatestValues
+from wotkit.readings.sqlite_batch import MOST_ROWS, READING, Batch
 from wotkit.readings.store import Kind, Outcome
 
 if TYPE_CHECKING:
@@ -16,23 +17,23 @@ if TYPE_CHECKING:
 
     from wotkit.readings.store import NewReading
 
-ROWS: Final = 64
-"""Rows of one INSERT; each row binds four values."""
 DROP_ROWS: Final = 20_000
 """Readings of a dropped sensor deleted in one transaction."""
 KNOWN_SENSORS: Final = 100_000
 KNOWN_STREAMS: Final = 100_000
 PROBE_BYTES: Final = 65_536
+ID_BLOCK: Final = 10_000
 
-_INSERT: Final = tuple(
-    "INSERT INTO reading (sensor_id, ts, id, data) VALUES (?,?,?,?)" + ",(?,?,?,?)" * (count - 1)
-    for count in range(1, ROWS + 1)
-)
-_UPSERT_LATEST: Final = (
-    "INSERT INTO latest (sensor_id, ts, id, data, older, updated) VALUES (?, ?, ?, ?, ?, ?) "
-    "ON CONFLICT (sensor_id) DO UPDATE SET ts = excluded.ts, id = excluded.id, "
-    "data = excluded.data, older = excluded.older, updated = excluded.updated"
-)
+
+class _Position(NamedTuple):
+    """How far a stream is."""
+
+    through: int
+    refused: frozenset[int]
+    """Numbers of its last batch that were refused, and so are not stored."""
+
+
+_START: Final = _Position(0, frozenset())
 
 
 class SqliteWriter:
@@ -45,13 +46,21 @@ class SqliteWriter:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._execute = connection.execute
-        self._data_version = -1
-        self._next_id = 0
-        self._latest: dict[int, LatestValues] = {}
-        self._streams: dict[tuple[int, str], int] = {}
-        self._touched: set[int] = set()
-        self._rows: list[Any] = []
+        self._batch = Batch(connection)
         self._now = 0
+        self._data_version = -1
+        self._epoch = 0
+        """Raised by whoever begins to write after another process has."""
+        self._next_id = 0
+        self._reserved = 0
+        """Ids below this are taken in the file; what is left of them at an end is not used."""
+        self._counter_due = False
+        self._latest: dict[int, LatestValues] = {}
+        self._touched: set[int] = set()
+        self._streams: dict[tuple[int, str], _Position] = {}
+        self._moved: set[tuple[int, str]] = set()
+        self._resends: dict[tuple[str, str], tuple[bytes, bytes]] = {}
+        """Of this batch: caller and key to fingerprint and answer."""
         self._run: dict[type, Callable[[Any], Outcome]] = {
             store.Append: self._append,
             store.Replace: self._replace,
@@ -65,20 +74,47 @@ class SqliteWriter:
     def apply(self, operations: Sequence[store.Operation], now: int) -> list[Outcome]:
         """Run ``operations`` in one transaction; all of them or, on an error, none."""
         self._now = now
+        appends = _few_appends(operations)
+        if self._next_id and appends is not None:
+            with suppress(sqlite3.IntegrityError):
+                return self._append_at_once(appends)
+        return self._apply_in_transaction(operations)
+
+    def _append_at_once(self, operations: Sequence[store.Append]) -> list[Outcome]:
+        """Append with a single statement, going by what is remembered.
+
+        It fails, without effect, when another process has written meanwhile or a resend key comes
+        twice; then a transaction looks at the file itself.
+
+        Raises:
+            sqlite3.IntegrityError: what is remembered is not true any more.
+        """
+        try:
+            outcomes = [self._append(operation) for operation in operations]
+            self._complete_batch()
+            self._batch.add_epoch(self._epoch)
+            if len(self._batch) > MOST_ROWS:
+                raise sqlite3.IntegrityError("too much for one statement")
+            self._batch.write()
+        except BaseException:
+            self._forget()
+            raise
+        self._batch.begin(self._next_id)
+        return outcomes
+
+    def _apply_in_transaction(self, operations: Sequence[store.Operation]) -> list[Outcome]:
         self._execute("BEGIN IMMEDIATE")
         try:
             self._remember()
-            first_id = self._next_id
             outcomes = [self._run[type(operation)](operation) for operation in operations]
-            self._flush_rows()
-            self._flush_latest()
-            if self._next_id != first_id:
-                self._execute(
-                    "UPDATE counter SET value = ? WHERE name = 'next_id'", (self._next_id,)
-                )
+            self._complete_batch()
+            self._write_batch()
             self._execute("COMMIT")
         except BaseException:
-            self._undo()
+            self._forget()
+            with suppress(sqlite3.Error):
+                if self._connection.in_transaction:
+                    self._execute("ROLLBACK")
             raise
         return outcomes
 
@@ -94,26 +130,29 @@ class SqliteWriter:
         if version != self._data_version or self._next_id == 0:
             self._forget()
             self._data_version = version
+            (self._epoch,) = self._execute(
+                "UPDATE counter SET value = value + 1 WHERE name = 'epoch' RETURNING value"
+            ).fetchone()
             (self._next_id,) = self._execute(
                 "SELECT value FROM counter WHERE name = 'next_id'"
             ).fetchone()
+            self._reserved = self._next_id
+            self._batch.begin(self._next_id)
         if len(self._latest) > KNOWN_SENSORS:
             self._latest.clear()
         if len(self._streams) > KNOWN_STREAMS:
             self._streams.clear()
 
     def _forget(self) -> None:
-        self._next_id = 0
+        """Remember nothing, so that the next transaction begins with what the file says."""
+        self._next_id = self._reserved = 0
+        self._counter_due = False
         self._latest.clear()
-        self._streams.clear()
         self._touched.clear()
-        self._rows.clear()
-
-    def _undo(self) -> None:
-        self._forget()
-        with suppress(sqlite3.Error):
-            if self._connection.in_transaction:
-                self._execute("ROLLBACK")
+        self._streams.clear()
+        self._moved.clear()
+        self._resends.clear()
+        self._batch.begin(0)
 
     def _append(self, operation: store.Append) -> Outcome:
         replay = self._replayed(operation.resend)
@@ -121,29 +160,19 @@ class SqliteWriter:
             return replay
         readings: Iterable[NewReading] = operation.readings
         through = 0
-        batch = operation.stream
-        if batch is not None:
-            done = self._through(batch.owner_id, batch.stream)
-            readings = [
-                reading
-                for number, reading in zip(batch.sequence, readings, strict=True)
-                if number > done
-            ]
-            through = max(done, batch.through)
-            self._set_through(batch, done, through)
+        if operation.stream is not None:
+            readings, through = self._new_of_stream(operation.stream, operation.readings)
         first_id = self._next_id
         self._store(readings)
         self._record(operation.resend, operation.answer)
-        return Outcome(
-            Kind.STORED, self._next_id - first_id, first_id, operation.answer, acked_through=through
-        )
+        return Outcome(Kind.STORED, self._next_id - first_id, first_id, operation.answer, through)
 
     def _store(self, readings: Iterable[NewReading]) -> None:
         next_id = self._next_id
-        rows, latest, touched, now = self._rows, self._latest, self._touched, self._now
+        rows, latest, touched, now = self._batch.values, self._latest, self._touched, self._now
         for reading in readings:
             sensor_id, ts, data, values = reading
-            rows += (sensor_id, ts, next_id, data)
+            rows += (READING, sensor_id, ts, next_id, data, None, None)
             known = latest.get(sensor_id)
             if known is None:
                 known = self._load_latest(sensor_id)
@@ -154,8 +183,10 @@ class SqliteWriter:
             touched.add(sensor_id)
             next_id += 1
         self._next_id = next_id
-        if len(rows) >= 4 * ROWS:
-            self._flush_rows()
+        if next_id > self._reserved:
+            # ids are taken in blocks, so that not every transaction writes the counter
+            self._reserved = next_id + ID_BLOCK
+            self._counter_due = True
 
     def _load_latest(self, sensor_id: int) -> LatestValues | None:
         row = self._execute(
@@ -166,60 +197,84 @@ class SqliteWriter:
         known = self._latest[sensor_id] = LatestValues.load(*row)
         return known
 
-    def _flush_rows(self) -> None:
-        rows = self._rows
-        for start in range(0, len(rows), 4 * ROWS):
-            part = rows[start : start + 4 * ROWS]
-            self._execute(_INSERT[len(part) // 4 - 1], part)
-        rows.clear()
-
-    def _flush_latest(self) -> None:
+    def _complete_batch(self) -> None:
+        """Add what changes beside the readings, all of it behind them."""
+        batch = self._batch
         for sensor_id in self._touched:
             known = self._latest[sensor_id]
-            self._execute(
-                _UPSERT_LATEST,
-                (sensor_id, known.ts, known.id, known.data, known.encoded_older(), known.updated),
+            batch.add_latest(
+                sensor_id, known.ts, known.id, known.data, known.encoded_older(), known.updated
             )
         self._touched.clear()
+        for owner_id, stream in self._moved:
+            through, refused = self._streams[owner_id, stream]
+            batch.add_stream(owner_id, stream, through, strict_json.encode(sorted(refused)))
+        self._moved.clear()
+        for (caller, key), (fingerprint, answer) in self._resends.items():
+            batch.add_resend(caller, key, fingerprint, answer, self._now)
+        self._resends.clear()
+        if self._counter_due:
+            self._counter_due = False
+            batch.add_next_id(self._reserved)
+
+    def _write_batch(self) -> None:
+        """Write what is gathered, so that statements that follow see it."""
+        self._batch.write()
+        self._batch.begin(self._next_id)
 
     def _replayed(self, resend: store.Resend | None) -> Outcome | None:
         """Return what to answer when this was already done; None when it is new."""
         if resend is None:
             return None
-        row = self._execute(
-            "SELECT fingerprint, answer FROM resend WHERE caller = ? AND key = ?",
-            (resend.caller, resend.key),
-        ).fetchone()
-        if row is None:
+        known = self._resends.get((resend.caller, resend.key))
+        if known is None:
+            known = self._execute(
+                "SELECT fingerprint, answer FROM resend WHERE caller = ? AND key = ?",
+                (resend.caller, resend.key),
+            ).fetchone()
+        if known is None:
             return None
-        if row[0] != resend.fingerprint:
+        fingerprint, answer = known
+        if fingerprint != resend.fingerprint:
             return Outcome(Kind.MISMATCH)
-        return Outcome(Kind.REPLAYED, answer=row[1])
+        return Outcome(Kind.REPLAYED, answer=answer)
 
     def _record(self, resend: store.Resend | None, answer: bytes) -> None:
         if resend is not None:
-            self._execute(
-                "INSERT INTO resend (caller, key, fingerprint, answer, at) VALUES (?, ?, ?, ?, ?)",
-                (resend.caller, resend.key, resend.fingerprint, answer, self._now),
-            )
+            self._resends[resend.caller, resend.key] = (resend.fingerprint, answer)
 
-    def _through(self, owner_id: int, stream: str) -> int:
+    def _new_of_stream(
+        self, batch: store.StreamBatch, readings: Sequence[NewReading]
+    ) -> tuple[list[NewReading], int]:
+        """Return the readings that the stream does not hold yet, and its new position.
+
+        A reading that was refused when the stream moved past it may be right when the batch comes
+        again, for its sensor exists now: it was not stored, so it is new.
+        """
+        done, refused_before = self._position(batch.owner_id, batch.stream)
+        new: list[NewReading] = []
+        for number, reading in zip(batch.sequence, readings, strict=True):
+            if number > done or number in refused_before:
+                new.append(reading)
+        through = max(done, batch.through)
+        refused = frozenset(
+            number for number in batch.refused if number > done or number in refused_before
+        )
+        if through > done or refused != refused_before:
+            self._streams[batch.owner_id, batch.stream] = _Position(through, refused)
+            self._moved.add((batch.owner_id, batch.stream))
+        return new, through
+
+    def _position(self, owner_id: int, stream: str) -> _Position:
         known = self._streams.get((owner_id, stream))
         if known is None:
             row = self._execute(
-                "SELECT through FROM stream WHERE owner_id = ? AND stream = ?", (owner_id, stream)
+                "SELECT through, refused FROM stream WHERE owner_id = ? AND stream = ?",
+                (owner_id, stream),
             ).fetchone()
-            known = self._streams[owner_id, stream] = row[0] if row else 0
+            known = _Position(row[0], frozenset(strict_json.decode(row[1]))) if row else _START
+            self._streams[owner_id, stream] = known
         return known
-
-    def _set_through(self, batch: store.StreamBatch, done: int, through: int) -> None:
-        if through > done:
-            self._execute(
-                "INSERT INTO stream (owner_id, stream, through) VALUES (?, ?, ?) "
-                "ON CONFLICT (owner_id, stream) DO UPDATE SET through = excluded.through",
-                (batch.owner_id, batch.stream, through),
-            )
-            self._streams[batch.owner_id, batch.stream] = through
 
     def _replace(self, operation: store.Replace) -> Outcome:
         replay = self._replayed(operation.resend)
@@ -241,7 +296,7 @@ class SqliteWriter:
         return Outcome(Kind.STORED)
 
     def _delete_between(self, sensor_id: int, first: int, last: int) -> None:
-        self._flush_rows()
+        self._write_batch()
         deleted = self._execute(
             "DELETE FROM reading WHERE sensor_id = ? AND ts BETWEEN ? AND ?",
             (sensor_id, first, last),
@@ -299,7 +354,7 @@ class SqliteWriter:
         self._execute("DELETE FROM latest WHERE sensor_id = ?", (sensor_id,))
 
     def _cast(self, operation: store.CastField) -> Outcome:
-        self._flush_rows()
+        self._write_batch()
         name = operation.field
         changes: list[tuple[bytes, int, int, int]] = []
         for ts, reading_id, values in self._carrying(operation.sensor_id, name, newest_first=False):
@@ -336,7 +391,7 @@ class SqliteWriter:
         self._touched.add(sensor_id)
 
     def _drop(self, operation: store.DropSensor) -> Outcome:
-        self._flush_rows()
+        self._write_batch()
         sensor_id = operation.sensor_id
         beyond = self._execute(
             "SELECT ts, id FROM reading WHERE sensor_id = ? ORDER BY ts, id LIMIT 1 OFFSET ?",
@@ -360,3 +415,15 @@ class SqliteWriter:
         self._execute("INSERT INTO probe (filler) VALUES (zeroblob(?))", (PROBE_BYTES,))
         self._execute("DELETE FROM probe")
         return Outcome(Kind.STORED)
+
+
+def _few_appends(operations: Sequence[store.Operation]) -> list[store.Append] | None:
+    """Return the operations if they only append, and little enough for one statement."""
+    appends: list[store.Append] = []
+    readings = 0
+    for operation in operations:
+        if not isinstance(operation, store.Append):
+            return None
+        readings += len(operation.readings)
+        appends.append(operation)
+    return appends if readings <= MOST_ROWS // 2 else None

@@ -69,6 +69,8 @@ class StreamBatch(NamedTuple):
     """The number of each reading of the operation, rising."""
     through: int
     """The highest number of the batch, refused readings included."""
+    refused: Sequence[int] = ()
+    """Numbers of the batch that were refused."""
 
 
 class Append(Struct):

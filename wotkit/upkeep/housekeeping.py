@@ -76,6 +76,6 @@ async def _repeat(
             await chore()
         except (WotkitError, OSError) as error:
             _log.warning("a chore failed and is tried again in %g s: %s", seconds, error)
-        except Exception:
+        except Exception:  # noqa: BLE001  # whatever it is, the next time may be better
             _log.exception("a chore failed and is tried again in %g s", seconds)
         await asyncio.sleep(seconds)
