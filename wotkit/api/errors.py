@@ -105,7 +105,6 @@ async def _answer(
     resp.status = status_of(error)
     resp.set_headers(headers(error))
     resp.content_type = falcon.MEDIA_JSON
-    resp.text = resp.stream = resp.sse = None  # what the responder may have begun
     resp.data = strict_json.encode(body(error, req.scope.get("wotkit.request_id")))
 
 
