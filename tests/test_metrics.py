@@ -69,8 +69,8 @@ def test_edges_rise() -> None:
 
 def test_requests_are_exposed_with_count_and_sum() -> None:
     metrics = RequestMetrics()
-    metrics.observe('/odd"route\n', "GET", 200, 0.002)
-    metrics.observe('/odd"route\n', "GET", 200, 0.2)
+    metrics.child('/odd"route\n', "GET", 200).observe(0.002)
+    metrics.child('/odd"route\n', "GET", 200).observe(0.2)
     found = scrape(metrics.families)
     labels = (("method", "GET"), ("route", '/odd"route\n'), ("status", "200"))
     assert found["wotkit_request_seconds_count", labels] == 2

@@ -78,7 +78,7 @@ class Parts:
 
 
 class Lifecycle:
-    """Starts and stops the parts with the server, and notes each request's route."""
+    """Starts and stops the parts with the server."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -91,17 +91,26 @@ class Lifecycle:
         """Stop the parts after the last request."""
         await self._parts.stop()
 
-    async def process_resource(
-        self, req: falcon.asgi.Request, _resp: Any, _resource: Any, _params: Any
-    ) -> None:
-        """Note the route, for the metrics."""
-        req.scope[ROUTE] = req.uri_template
+
+class Request(falcon.asgi.Request):
+    """Leaves the route that the framework found where the outermost layer counts it."""
+
+    @property
+    def uri_template(self) -> str | None:
+        """The route, such as ``/api/sensors/{sensor}``; None before it is found."""
+        return self.scope.get(ROUTE)
+
+    @uri_template.setter
+    def uri_template(self, template: str | None) -> None:
+        self.scope[ROUTE] = template
 
 
 def create_app(settings: Settings) -> Edge:
     """Return the ASGI application; to be called in the thread of its event loop."""
     parts = Parts(settings)
-    app: falcon.asgi.App[Any, Any] = falcon.asgi.App(middleware=Lifecycle(parts))
+    app: falcon.asgi.App[Any, Any] = falcon.asgi.App(
+        middleware=Lifecycle(parts), request_type=Request
+    )
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True
     api_errors.install(app)

@@ -13,11 +13,13 @@ import secrets
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import Struct
+
 from wotkit.errors import WotkitError
 
 if TYPE_CHECKING:
     from wotkit.config import Settings
-    from wotkit.metrics import RequestMetrics
+    from wotkit.metrics import Histogram, RequestMetrics
 
 REQUEST_ID: Final = "wotkit.request_id"
 ROUTE: Final = "wotkit.route"
@@ -49,6 +51,13 @@ _SLOW_SECONDS: Final = 1.0
 _log: Final = logging.getLogger("wotkit.requests")
 
 
+class _Kind(Struct, frozen=True):
+    """What the requests of one route, method and status have in common."""
+
+    seconds: Histogram
+    logged: bool
+
+
 class Edge:
     """Wraps an ASGI application."""
 
@@ -59,6 +68,7 @@ class Edge:
         self._any_origin = b"*" in self._origins
         self._log_all = settings.log.requests == "all"
         self._log_none = settings.log.requests == "none"
+        self._kinds: dict[tuple[str | None, str, int], _Kind] = {}
         self._prefix = secrets.token_hex(6).encode() + b"-"
         self._count = itertools.count(1).__next__
 
@@ -83,26 +93,35 @@ class Edge:
             self._observe(scope, 204, perf_counter() - started)
             return
 
-        async def observed_send(message: Any) -> None:
+        def observed_send(message: Any) -> Any:
             if message["type"] == "http.response.start":
                 headers = message["headers"]
                 headers.append((b"x-request-id", request_id))
                 if origin is not None:
                     headers += self._cors(origin)
                 self._observe(scope, message["status"], perf_counter() - started)
-            await send(message)
+            return send(message)  # to be awaited by the framework: one frame less
 
         await self._app(scope, receive, observed_send)
 
     def _observe(self, scope: Any, status: int, seconds: float) -> None:
-        method = scope["method"]
-        if method not in _COUNTED_METHODS:
-            method = "other"
-        self._metrics.observe(scope.get(ROUTE, "none"), method, status, seconds)
-        if self._log_none:
-            return
-        if self._log_all or seconds > _SLOW_SECONDS or not _stored(scope, status):
+        kind = (scope.get(ROUTE), scope["method"], status)
+        known = self._kinds.get(kind)
+        if known is None:
+            known = self._learn(*kind)
+        known.seconds.observe(seconds)
+        if known.logged or (seconds > _SLOW_SECONDS and not self._log_none):
             self._write_line(scope, status, seconds)
+
+    def _learn(self, route: str | None, method: str, status: int) -> _Kind:
+        """Return how requests of a kind are counted and whether each gets a line."""
+        counted = method in _COUNTED_METHODS
+        histogram = self._metrics.child(route or "none", method if counted else "other", status)
+        logged = self._log_all or not (self._log_none or _stored(route or "", method, status))
+        kind = _Kind(histogram, logged)
+        if counted:
+            self._kinds[route, method, status] = kind
+        return kind
 
     @staticmethod
     def _write_line(scope: Any, status: int, seconds: float) -> None:
@@ -147,16 +166,11 @@ def _is_preflight(scope: Any) -> bool:
     return any(name == b"access-control-request-method" for name, _ in scope["headers"])
 
 
-def _stored(scope: Any, status: int) -> bool:
+def _stored(route: str, method: str, status: int) -> bool:
     """Return whether a request stored readings, which the metrics count and no line repeats."""
-    route = scope.get(ROUTE, "")
     if status == 200:  # noqa: PLR2004  # what a gateway is told
-        return scope["method"] == "POST" and bool(route.endswith("/ingest"))
-    return (
-        status in {201, 204}
-        and scope["method"] in {"POST", "PUT"}
-        and bool(route.endswith("/data"))
-    )
+        return method == "POST" and route.endswith("/ingest")
+    return status in {201, 204} and method in {"POST", "PUT"} and route.endswith("/data")
 
 
 def _noting_cut_off(scope: Any, receive: Any) -> Any:

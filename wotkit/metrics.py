@@ -56,13 +56,9 @@ class RequestMetrics:
     def __init__(self) -> None:
         self._children: dict[tuple[str, str, int], Histogram] = {}
 
-    def observe(self, route: str, method: str, status: int, seconds: float) -> None:
-        """Count one answered request."""
-        key = (route, method, status)
-        child = self._children.get(key)
-        if child is None:
-            child = self._children[key] = Histogram(SECONDS)
-        child.observe(seconds)
+    def child(self, route: str, method: str, status: int) -> Histogram:
+        """Return where requests of one kind are counted."""
+        return self._children.setdefault((route, method, status), Histogram(SECONDS))
 
     def families(self) -> Iterator[Metric]:
         """Yield the metrics."""

@@ -39,7 +39,7 @@ class Callers:
             TooManyLogins: too many failed.
             Overloaded: too many passwords wait to be verified.
         """
-        identity = await self._caller(req)
+        identity = self._remembered(req) or await self._caller(req)
         identity.require(scope)
         return identity
 
@@ -65,6 +65,10 @@ class Callers:
         identity.require_user(what)
         return identity
 
+    def _remembered(self, req: falcon.asgi.Request) -> Identity | None:
+        header = req.get_header("authorization")
+        return None if header is None else self._authenticator.remembered(header, address_of(req))
+
     async def _caller(self, req: falcon.asgi.Request) -> Identity:
         header = req.get_header("authorization")
         if header is None:
@@ -72,11 +76,7 @@ class Callers:
                 # credentials that cannot be good never make somebody anonymous
                 raise Unauthenticated("access tokens in the query are not supported")
             return ANONYMOUS
-        address = address_of(req)
-        found = self._authenticator.remembered(header, address)
-        if found is not None:
-            return found
-        return await self._authenticator.authenticate(header, address)
+        return await self._authenticator.authenticate(header, address_of(req))
 
     @staticmethod
     def actor(req: falcon.asgi.Request, identity: Identity) -> Actor:

@@ -54,7 +54,7 @@ async def read_body(req: falcon.asgi.Request, limit: int) -> bytes:
     elif length > limit:
         raise TooLarge(f"{length} bytes are more than {limit}")
     else:
-        body = await req.stream.read()
+        body = await req.stream.readall()
         if len(body) != length:
             raise MalformedBody(f"the body ended after {len(body)} of {length} bytes")
     encoding = req.get_header("content-encoding")
@@ -138,9 +138,9 @@ def is_form(req: falcon.asgi.Request, body: bytes) -> bool:
     Raises:
         UnsupportedMedia: it is said to be neither.
     """
-    kind = media_type(req)
-    if body.lstrip()[:1] in {b"{", b"["}:
+    if body.startswith((b"{", b"[")) or body.lstrip().startswith((b"{", b"[")):
         return False
+    kind = media_type(req)
     if kind == _FORM:
         return True
     if kind and kind != "application/json" and not kind.endswith("+json") and kind != "text/plain":

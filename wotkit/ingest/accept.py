@@ -92,7 +92,7 @@ class Ingest:
         target = self._directory.remembered(identity, reference)
         if target is None:
             target = await self._directory.writable(identity, reference)
-        ts, values = parsed
+        ts, values = parsed.ts, parsed.values
         now = self._clock()
         problems = target.checks.check(values)
         if ts is None:
@@ -229,7 +229,7 @@ class Ingest:
     ) -> NewReading | dict[str, str]:
         if isinstance(parsed, Wrong):
             return parsed.problems
-        ts, values = parsed
+        ts, values = parsed.ts, parsed.values
         problems = target.checks.check(values)
         if ts is None:
             ts = now

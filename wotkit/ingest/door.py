@@ -11,7 +11,9 @@ import logging
 import threading
 from queue import SimpleQueue
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from wotkit import times
 from wotkit.errors import InternalError, Overloaded, StoreUnavailable, WotkitError
@@ -28,7 +30,7 @@ UNAVAILABLE_RETRY_SECONDS: Final = 5
 _log: Final = logging.getLogger(__name__)
 
 
-class _Waiting(NamedTuple):
+class _Waiting(Struct, frozen=True):
     operation: Operation
     future: asyncio.Future[Outcome]
     readings: int

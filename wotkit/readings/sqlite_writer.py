@@ -171,13 +171,13 @@ class SqliteWriter:
         next_id = self._next_id
         rows, latest, touched, now = self._batch.values, self._latest, self._touched, self._now
         for reading in readings:
-            sensor_id, ts, data, values = reading
+            sensor_id, ts, data = reading.sensor_id, reading.ts, reading.data
             rows += (READING, sensor_id, ts, next_id, data, None, None)
             known = latest.get(sensor_id)
             if known is None:
                 known = self._load_latest(sensor_id)
             if known is None:
-                latest[sensor_id] = LatestValues(ts, next_id, data, values, {}, now)
+                latest[sensor_id] = LatestValues(ts, next_id, data, reading.values, {}, now)
             else:
                 known.add(reading, next_id, now)
             touched.add(sensor_id)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
 
-class NewReading(NamedTuple):
+class NewReading(Struct, frozen=True):
     """A reading that was checked and is to be stored."""
 
     sensor_id: int
@@ -142,7 +142,7 @@ class Kind(Enum):
     MISMATCH = "mismatch"
 
 
-class Outcome(NamedTuple):
+class Outcome(Struct, frozen=True):
     """What became of an operation that was committed."""
 
     kind: Kind

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from wotkit import strict_json, times
 from wotkit.errors import MalformedBody, TooLarge, ValidationFailed
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Parsed(NamedTuple):
+class Parsed(Struct, frozen=True):
     """A reading as a client sent it."""
 
     ts: int | None
@@ -19,7 +21,7 @@ class Parsed(NamedTuple):
     values: dict[str, Any]
 
 
-class Wrong(NamedTuple):
+class Wrong(Struct, frozen=True):
     """Why an item is no reading: the field, and what is wrong with it."""
 
     problems: dict[str, str]
