@@ -1,0 +1,35 @@
+"""The least a server can do: read the body, answer 201, on the very settings of WoTKit's server."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import falcon.asgi
+
+from wotkit import config, server
+
+
+class _Taken:
+    async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, **_: str) -> None:
+        """Read a body and forget it."""
+        await req.stream.readall()
+        resp.status = 201
+
+
+class _Bare(server.Application):
+    def load(self) -> Any:
+        """Return the application, in place of WoTKit's."""
+        app: falcon.asgi.App[Any, Any] = falcon.asgi.App()
+        app.add_route("/api/v1/sensors/{sensor}/data", _Taken())
+        return app
+
+
+def main() -> None:
+    """Serve on the port that the command line names."""
+    settings = config.load(overrides={"server.port": sys.argv[1]}).settings
+    _Bare(settings, lambda address: print(f"bare at {address},", flush=True)).run()
+
+
+if __name__ == "__main__":
+    main()
