@@ -12,6 +12,7 @@ from wotkit.api.caller import Callers
 from wotkit.api.health import HealthResource, MetricsResource, ReadyResource
 from wotkit.api.openapi import Document, OpenApiResource
 from wotkit.api.reference import Page, ReferenceAssetResource, ReferenceResource
+from wotkit.api.shortcut import Shortcut
 from wotkit.api.v1.fields import FieldResource, FieldsResource
 from wotkit.api.v1.readings import ReadingsAtResource, ReadingsResource
 from wotkit.api.v1.sensors import SensorResource, SensorsResource
@@ -117,7 +118,10 @@ def create_app(settings: Settings) -> Edge:
     resources = create_resources(parts)
     for route in routes.table(resources):
         app.add_route(route.path, route.resource)
-    return Edge(app, settings, parts.requests)
+    shortcut = Shortcut(
+        app, parts.authenticator, parts.directory, parts.ingest, settings.http.max_body_bytes
+    )
+    return Edge(shortcut, settings, parts.requests)
 
 
 def create_resources(parts: Parts) -> routes.Resources:

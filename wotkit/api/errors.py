@@ -84,6 +84,34 @@ def headers(error: WotkitError) -> dict[str, str]:
     return found
 
 
+async def send(error: Exception, scope: Any, asgi_send: Any) -> None:
+    """Answer an error where no framework does it: an ASGI application's own way."""
+    if not isinstance(error, WotkitError):
+        error = _logged(error, scope)
+    scope["wotkit.error"] = error
+    answer = strict_json.encode(body(error, scope.get("wotkit.request_id")))
+    fields = {
+        **headers(error),
+        "Content-Type": falcon.MEDIA_JSON,
+        "Content-Length": str(len(answer)),
+    }
+    await asgi_send(
+        {
+            "type": "http.response.start",
+            "status": status_of(error),
+            "headers": [(name.lower().encode(), value.encode()) for name, value in fields.items()],
+        }
+    )
+    await asgi_send({"type": "http.response.body", "body": answer})
+
+
+def _logged(error: Exception, scope: Any) -> errors.InternalError:
+    """Log an error that nobody expected; return what a client is told of it."""
+    request_id = scope.get("wotkit.request_id")
+    _log.error("unexpected error, request_id=%s", request_id, exc_info=error)
+    return errors.InternalError(f"request id {request_id}")
+
+
 def install(app: falcon.asgi.App[Any, Any]) -> None:
     """Answer every error of ``app`` in the one shape."""
     app.add_error_handler(Exception, _unexpected)
@@ -146,6 +174,4 @@ async def _unexpected(
     _: Any,
     ws: falcon.asgi.WebSocket | None = None,
 ) -> None:
-    request_id = req.scope.get("wotkit.request_id")
-    _log.error("unexpected error, request_id=%s", request_id, exc_info=error)
-    await _answer(req, resp, errors.InternalError(f"request id {request_id}"), ws)
+    await _answer(req, resp, _logged(error, req.scope), ws)

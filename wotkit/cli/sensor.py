@@ -179,8 +179,9 @@ def _drop_readings(settings: Settings, sensor_id: int) -> None:
     if not path.exists():
         return
     with closing(SqliteStore(path, busy_seconds=settings.storage.busy_seconds)) as store:
-        while store.apply([DropSensor(sensor_id)], times.now())[0].more:
-            pass
+        rest: Operation | None = DropSensor(sensor_id)
+        while rest is not None:
+            rest = store.apply([rest], times.now())[0].rest
 
 
 def _latest(settings: Settings, found: list[SensorRow]) -> dict[int, Latest]:

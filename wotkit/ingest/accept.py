@@ -88,10 +88,14 @@ class Ingest:
             RateLimited, Overloaded, StoreUnavailable: try again later.
             ResendMismatch: the resend key was used with something else.
         """
+        target = await self._directory.writable(identity, reference)
+        return await self.append_to(target, identity, parsed, resend)
+
+    async def append_to(
+        self, target: Target, identity: Identity, parsed: Parsed, resend: Resend | None = None
+    ) -> Outcome:
+        """Store one reading of a sensor the caller may write to; otherwise as :meth:`append`."""
         self._limiter.take(identity)
-        target = self._directory.remembered(identity, reference)
-        if target is None:
-            target = await self._directory.writable(identity, reference)
         ts, values = parsed.ts, parsed.values
         now = self._clock()
         problems = target.checks.check(values)

@@ -96,15 +96,15 @@ class Door:
         return future
 
     async def apply(self, operation: Operation) -> Outcome:
-        """Queue an operation, apply it as often as it takes, and return when it is durable.
+        """Queue an operation and what it leaves to do, and return when all of it is durable.
 
         Raises:
             Overloaded: too much waits already.
             StoreUnavailable: it could not be committed.
         """
         outcome = await self.submit(operation)
-        while outcome.more:
-            outcome = await self.submit(operation)
+        while outcome.rest is not None:
+            outcome = await self.submit(outcome.rest)
         return outcome
 
     async def close(self) -> None:

@@ -57,7 +57,7 @@ class LatestValues:
         self.updated = now
         if reading.ts >= self.ts:
             values = reading.values
-            if self.older or values.keys() != self.values.keys():
+            if self.older or None in values.values() or values.keys() != self.values.keys():
                 self._supersede(values)
             self.ts = reading.ts
             self.id = reading_id

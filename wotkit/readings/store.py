@@ -104,19 +104,21 @@ class Delete(Struct):
 
 
 class CastField(Struct):
-    """Cast the values of a field that was declared after readings carried it, where they can be."""
+    """Cast the values of a field that was declared after readings carried it, where they can be.
+
+    A bounded part at a time.
+    """
 
     sensor_id: int
     field: str
     number: bool
     """Whether to cast to NUMBER; else to STRING."""
+    after: tuple[int, int] | None = None
+    """Time and id of the last reading that is done already."""
 
 
 class DropSensor(Struct):
-    """Forget everything about a sensor that was deleted, a bounded part at a time.
-
-    The outcome says whether ``more`` is left; then apply it again.
-    """
+    """Forget everything about a sensor that was deleted, a bounded part at a time."""
 
     sensor_id: int
 
@@ -154,8 +156,8 @@ class Outcome(Struct, frozen=True):
     """For a replay: what the first answer said."""
     acked_through: int = 0
     """For a stream: the highest number that is stored or was refused for good."""
-    more: bool = False
-    """Whether the operation did a bounded part and is to be applied again."""
+    rest: Operation | None = None
+    """What is left to do of an operation that does a bounded part; apply it then."""
 
 
 class Range(Struct, frozen=True, kw_only=True):
