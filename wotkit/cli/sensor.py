@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from wotkit.catalog.identity import Identity
     from wotkit.catalog.sensor_rows import SensorRow
     from wotkit.config import Settings
-    from wotkit.readings.store import Latest
+    from wotkit.readings.store import Latest, Operation
 
 LIST_EXAMPLES = """\b
 Example:

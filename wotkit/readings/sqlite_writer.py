@@ -6,14 +6,15 @@ import sqlite3
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from wotkit import strict_json
+from wotkit import strict_json, times
 from wotkit.readings import store
 from wotkit.readings.latest import LatestValues
 from wotkit.readings.sqlite_batch import MOST_ROWS, READING, Batch
+from wotkit.readings.sqlite_cast import cast_part
 from wotkit.readings.store import Kind, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from wotkit.readings.store import NewReading
 
@@ -74,6 +75,10 @@ class SqliteWriter:
     def apply(self, operations: Sequence[store.Operation], now: int) -> list[Outcome]:
         """Run ``operations`` in one transaction; all of them or, on an error, none."""
         self._now = now
+        if len(self._latest) > KNOWN_SENSORS:
+            self._latest.clear()
+        if len(self._streams) > KNOWN_STREAMS:
+            self._streams.clear()
         appends = _few_appends(operations)
         if self._next_id and appends is not None:
             with suppress(sqlite3.IntegrityError):
@@ -138,10 +143,6 @@ class SqliteWriter:
             ).fetchone()
             self._reserved = self._next_id
             self._batch.begin(self._next_id)
-        if len(self._latest) > KNOWN_SENSORS:
-            self._latest.clear()
-        if len(self._streams) > KNOWN_STREAMS:
-            self._streams.clear()
 
     def _forget(self) -> None:
         """Remember nothing, so that the next transaction begins with what the file says."""
@@ -257,11 +258,12 @@ class SqliteWriter:
             if number > done or number in refused_before:
                 new.append(reading)
         through = max(done, batch.through)
-        refused = frozenset(
-            number for number in batch.refused if number > done or number in refused_before
-        )
+        refused = {number for number in batch.refused if number > done or number in refused_before}
+        if through == done:
+            # nothing new: what this batch does not carry may still come again
+            refused |= refused_before.difference(batch.sequence)
         if through > done or refused != refused_before:
-            self._streams[batch.owner_id, batch.stream] = _Position(through, refused)
+            self._streams[batch.owner_id, batch.stream] = _Position(through, frozenset(refused))
             self._moved.add((batch.owner_id, batch.stream))
         return new, through
 
@@ -329,24 +331,20 @@ class SqliteWriter:
         self._latest[sensor_id] = fresh
         self._touched.add(sensor_id)
 
-    def _last_value(self, sensor_id: int, name: str) -> tuple[Any, int] | None:
-        for ts, _, values in self._carrying(sensor_id, name, newest_first=True):
-            if values.get(name) is not None:
-                return values[name], ts
-        return None
-
-    def _carrying(
-        self, sensor_id: int, name: str, *, newest_first: bool
-    ) -> Iterator[tuple[int, int, dict[str, Any]]]:
-        """Yield time, id and values of the readings that seem to carry a field."""
-        order = "DESC" if newest_first else "ASC"
+    def _last_value(
+        self, sensor_id: int, name: str, *, through: int = times.LATEST
+    ) -> tuple[Any, int] | None:
+        """Return the value of the last reading up to a time that has one, and its time."""
         rows = self._connection.cursor().execute(
-            "SELECT ts, id, data FROM reading WHERE sensor_id = ? AND instr(data, ?) "  # noqa: S608
-            f"ORDER BY ts {order}, id {order}",  # one of two words
-            (sensor_id, strict_json.encode(name) + b":"),
+            "SELECT ts, data FROM reading WHERE sensor_id = ? AND ts <= ? AND instr(data, ?) "
+            "ORDER BY ts DESC, id DESC",
+            (sensor_id, through, strict_json.encode(name) + b":"),
         )
-        for ts, reading_id, data in rows:
-            yield ts, reading_id, strict_json.decode(data)
+        for ts, data in rows:
+            value = strict_json.decode(data).get(name)
+            if value is not None:
+                return value, ts
+        return None
 
     def _forget_latest(self, sensor_id: int) -> None:
         self._latest.pop(sensor_id, None)
@@ -355,39 +353,27 @@ class SqliteWriter:
 
     def _cast(self, operation: store.CastField) -> Outcome:
         self._write_batch()
-        name = operation.field
-        changes: list[tuple[bytes, int, int, int]] = []
-        for ts, reading_id, values in self._carrying(operation.sensor_id, name, newest_first=False):
-            if name not in values:
-                continue
-            value = store.cast(values[name], number=operation.number)
-            if value is not None and (
-                type(value) is not type(values[name]) or value != values[name]
-            ):
-                values[name] = value
-                changes.append((strict_json.encode(values), operation.sensor_id, ts, reading_id))
+        changes, rest = cast_part(self._connection, operation)
         if changes:
-            self._connection.executemany(
-                "UPDATE reading SET data = ? WHERE sensor_id = ? AND ts = ? AND id = ?", changes
-            )
-            self._cast_latest(operation)
-        return Outcome(Kind.STORED)
+            self._read_latest_again(operation.sensor_id, operation.field)
+        return Outcome(Kind.STORED, rest=rest)
 
-    def _cast_latest(self, operation: store.CastField) -> None:
-        sensor_id, name = operation.sensor_id, operation.field
+    def _read_latest_again(self, sensor_id: int, name: str) -> None:
+        """Take over what a cast made of a field's last value, wherever that stands."""
         known = self._latest.get(sensor_id) or self._load_latest(sensor_id)
         if known is None:
             return
-        if known.values.get(name) is not None:
-            value = store.cast(known.values[name], number=operation.number)
-            if value is not None:
-                known.values = {**known.values, name: value}
-                known.data = strict_json.encode(known.values)
-        elif name in known.older:
-            old, at = known.older[name]
-            value = store.cast(old, number=operation.number)
-            if value is not None:
-                known.older[name] = (value, at)
+        if name in known.values:
+            (known.data,) = self._execute(
+                "SELECT data FROM reading WHERE sensor_id = ? AND ts = ? AND id = ?",
+                (sensor_id, known.ts, known.id),
+            ).fetchone()
+            known.values = strict_json.decode(known.data)
+        if name in known.older:
+            _, at = known.older[name]
+            newest = self._last_value(sensor_id, name, through=at)
+            assert newest is not None
+            known.older[name] = newest
         self._touched.add(sensor_id)
 
     def _drop(self, operation: store.DropSensor) -> Outcome:
@@ -402,7 +388,7 @@ class SqliteWriter:
                 "DELETE FROM reading WHERE sensor_id = ? AND (ts, id) < (?, ?)",
                 (sensor_id, *beyond),
             )
-            return Outcome(Kind.STORED, more=True)
+            return Outcome(Kind.STORED, rest=operation)
         self._execute("DELETE FROM reading WHERE sensor_id = ?", (sensor_id,))
         self._forget_latest(sensor_id)
         return Outcome(Kind.STORED)
