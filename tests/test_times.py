@@ -27,6 +27,18 @@ def test_iso_form_reads_back_as_the_same_microsecond(micros: int) -> None:
     assert datetime.fromisoformat(text) == EPOCH + timedelta(microseconds=micros)
 
 
+@given(MOMENTS, st.sampled_from(["", "000"]))
+def test_common_form_and_a_rarer_one_name_the_same_instant(micros: int, zeros: str) -> None:
+    text = times.to_iso(micros).removesuffix("Z") + zeros
+    assert times.parse(f"{text}Z") == times.parse(f" {text.replace('T', ' ')}+00:00") == micros
+
+
+@pytest.mark.parametrize("day", ["2026-02-29", "2026-13-01", "2026-00-10", "0000-01-01"])
+def test_day_that_is_not_is_refused_in_the_common_form(day: str) -> None:
+    with pytest.raises(ValueError, match="is not a time"):
+        times.parse(f"{day}T10:00:00.000Z")
+
+
 @given(st.lists(MOMENTS | st.integers(0, 200_000_000), max_size=20))
 @example([59_999_999, 60_000_000, 59_999_999, -1, 0])
 def test_formatter_writes_what_to_iso_writes_in_any_order(moments: list[int]) -> None:

@@ -26,6 +26,10 @@ _LENIENT: Final = re.compile(
     r"\s*(?P<zone>[Zz]|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)?)?",
     re.ASCII,
 )
+_COMMON: Final = re.compile(
+    r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\d(?:\.(?:\d{3}|\d{6}))?Z", re.ASCII
+)
+"""The form that most clients send, and of which the standard library's parser makes the same."""
 _DIGITS: Final = re.compile(r"-?[0-9]{1,17}")
 
 
@@ -44,10 +48,7 @@ def parse(value: object) -> int:
         ValueError: saying what is wrong, for the client to read.
     """
     if isinstance(value, str):
-        text = value.strip()
-        micros = (
-            int(text) * MILLISECONDS if _DIGITS.fullmatch(text) is not None else _parse_iso(text)
-        )
+        micros = _parse_text(value)
     elif isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("must be ISO 8601 or a number of milliseconds since 1970")
     else:
@@ -58,6 +59,17 @@ def parse(value: object) -> int:
     if not EARLIEST <= micros <= LATEST:
         raise ValueError("is outside the years 1 to 9999")
     return micros
+
+
+def _parse_text(text: str) -> int:
+    if _COMMON.fullmatch(text) is not None:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            return _parse_iso(text)  # which says what is wrong
+        return (moment - _EPOCH) // _MICROSECOND
+    text = text.strip()
+    return int(text) * MILLISECONDS if _DIGITS.fullmatch(text) is not None else _parse_iso(text)
 
 
 def _parse_iso(text: str) -> int:

@@ -293,7 +293,7 @@ class Influx(LineProtocol):
     promise = "in its log, fsync (wal-fsync-delay = 0)"
     executable: ClassVar[str] = "influxd"
     paced = True
-    latest_path = f"/query?db=bench&q=SELECT+*+FROM+bulk+ORDER+BY+time+DESC+LIMIT+{BATCH}"  # noqa: S608  # of constants
+    latest_path = f"/query?db=bench&q=SELECT+*+FROM+bulk+ORDER+BY+time+DESC+LIMIT+{BATCH}"
 
     def start(self) -> None:
         """Start it with an empty database."""
