@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from wotkit.catalog import audit, references
 from wotkit.catalog.bulk import among, stream
 from wotkit.catalog.identity import visible, writable
-from wotkit.catalog.models import Field, changed
+from wotkit.catalog.models import Field, PendingCast, changed, rows
 from wotkit.errors import InvalidFieldContent, InvalidObject
 
 if TYPE_CHECKING:
@@ -53,7 +53,11 @@ class FieldRow(Struct, frozen=True):
 
 
 class Cast(NamedTuple):
-    """Stored values of a newly declared field are to be cast to its type, where they can be."""
+    """Stored values of a newly declared field are to be cast to its type, where they can be.
+
+    They are in another store, so the catalog notes in the same transaction that it is to be done:
+    cast them, then call :func:`values_cast`.
+    """
 
     sensor_id: int
     field: str
@@ -164,7 +168,9 @@ def put(identity: Identity, reference: str, field: NewField, actor: Actor) -> Ca
         Field.update(_columns(new)).where(_is(sensor.id, new.name)).execute()
     audit.record(actor, "field.put", sensor.qualified, field=new.name, type=new.type)
     if old is None or old.type != new.type or old == new:
-        return Cast(sensor.id, new.name, new.type == NUMBER)
+        cast = Cast(sensor.id, new.name, new.type == NUMBER)
+        _note([cast])
+        return cast
     return None
 
 
@@ -182,6 +188,7 @@ def delete(identity: Identity, reference: str, name: str, actor: Actor) -> None:
     if len(declared) == 1:
         raise last_field()
     changed(Field.delete().where(_is(sensor.id, name)))
+    changed(PendingCast.delete().where(_is_noted(sensor.id, name)))
     later = (Field.sensor == sensor.id) & (Field.position > declared[name].index)
     changed(Field.update(position=Field.position - 1).where(later))
     audit.record(actor, "field.delete", sensor.qualified, field=name)
@@ -197,11 +204,31 @@ def replace(sensor_id: int, fields: Sequence[NewField]) -> list[Cast]:
     old = {row.name: row.type for row in _of(sensor_id)}
     changed(Field.delete().where(Field.sensor == sensor_id))
     declare(sensor_id, fields)
-    return [
+    casts = [
         Cast(sensor_id, field.name, field.type == NUMBER)
         for field in fields
         if old.get(field.name) != field.type
     ]
+    kept = [field.name for field in fields]
+    gone = (PendingCast.sensor == sensor_id) & PendingCast.field.not_in(kept)
+    changed(PendingCast.delete().where(gone))
+    _note(casts)
+    return casts
+
+
+def pending_casts() -> list[Cast]:
+    """Return the casts that were not finished."""
+    noted = PendingCast.select(PendingCast.sensor, PendingCast.field, PendingCast.number)
+    return [
+        Cast(sensor_id, name, bool(number))
+        for sensor_id, name, number in rows(noted.order_by(PendingCast.sensor, PendingCast.field))
+    ]
+
+
+def values_cast(cast: Cast) -> None:
+    """Note that a cast is done; not if the field got another type meanwhile."""
+    this = _is_noted(cast.sensor_id, cast.field) & (PendingCast.number == cast.number)
+    changed(PendingCast.delete().where(this))
 
 
 def of_many(sensor_ids: Sequence[int]) -> dict[int, list[FieldRow]]:
@@ -233,6 +260,19 @@ def _of(sensor_id: int) -> list[FieldRow]:
 
 def _is(sensor_id: int, name: str) -> Any:
     return (Field.sensor == sensor_id) & (Field.name == name)
+
+
+def _is_noted(sensor_id: int, name: str) -> Any:
+    return (PendingCast.sensor == sensor_id) & (PendingCast.field == name)
+
+
+def _note(casts: Iterable[Cast]) -> None:
+    for sensor_id, name, number in casts:
+        row = PendingCast.insert(sensor=sensor_id, field=name, number=number)
+        row.on_conflict(
+            conflict_target=[PendingCast.sensor, PendingCast.field],
+            update={PendingCast.number: number},
+        ).execute()
 
 
 def _row(field: NewField, index: int) -> FieldRow:

@@ -285,9 +285,25 @@ class Audit(Base):
 
 
 class DroppedSensor(Base):
-    """A deleted sensor whose readings are still to be deleted from the readings store."""
+    """A deleted sensor whose readings are still to be deleted from the readings store.
+
+    ``dropped`` is when they were; the row stays for some time, since readings that were accepted
+    before the deletion may be stored after it.
+    """
 
     sensor_id = BigIntegerField(primary_key=True)
+    dropped = BigIntegerField(null=True)
+
+
+class PendingCast(Base):
+    """A declared field to whose type stored values are still to be cast."""
+
+    sensor = ForeignKeyField(Sensor, backref="casts", on_delete="CASCADE")
+    field = CharField(max_length=100)
+    number = BooleanField()
+
+    class Meta:
+        primary_key = CompositeKey("sensor", "field")
 
 
 class Revision(Base):
@@ -328,5 +344,6 @@ MODELS: Final[tuple[type[Base], ...]] = (
     LoginFailure,
     Audit,
     DroppedSensor,
+    PendingCast,
     Revision,
 )

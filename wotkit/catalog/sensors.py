@@ -29,7 +29,17 @@ if TYPE_CHECKING:
     from wotkit.catalog.fields import Cast
     from wotkit.catalog.identity import Identity
 
-__all__ = ["change", "create", "create_many", "delete", "find", "pending_drops", "readings_dropped"]
+__all__ = [
+    "change",
+    "create",
+    "create_many",
+    "delete",
+    "drops_to_repeat",
+    "find",
+    "forget_drops",
+    "pending_drops",
+    "readings_dropped",
+]
 
 PUBLIC: Final = "PUBLIC"
 PRIVATE: Final = "PRIVATE"
@@ -182,18 +192,33 @@ def delete(identity: Identity, reference: str, actor: Actor) -> int:
 
 
 def pending_drops() -> list[int]:
-    """Return the ids of deleted sensors whose readings may still be stored."""
-    return [
-        sensor_id
-        for (sensor_id,) in rows(
-            DroppedSensor.select(DroppedSensor.sensor_id).order_by(DroppedSensor.sensor_id)
-        )
-    ]
+    """Return the ids of deleted sensors whose readings are still to be dropped."""
+    return _dropped(DroppedSensor.dropped.is_null())
 
 
 def readings_dropped(sensor_ids: Iterable[int]) -> None:
-    """Note that the readings of these deleted sensors are gone."""
+    """Note that the readings of these deleted sensors are gone, but for stragglers."""
+    done = DroppedSensor.sensor_id.in_(list(sensor_ids))
+    changed(DroppedSensor.update(dropped=times.now()).where(done))
+
+
+def drops_to_repeat(before: int) -> list[int]:
+    """Return the ids of deleted sensors whose readings were dropped before a time.
+
+    Whatever was on its way then is stored by now: drop once more, then call
+    :func:`forget_drops`.
+    """
+    return _dropped(DroppedSensor.dropped < before)
+
+
+def forget_drops(sensor_ids: Iterable[int]) -> None:
+    """Note that no reading of these deleted sensors is or will be stored."""
     changed(DroppedSensor.delete().where(DroppedSensor.sensor_id.in_(list(sensor_ids))))
+
+
+def _dropped(condition: Any) -> list[int]:
+    found = DroppedSensor.select(DroppedSensor.sensor_id).where(condition)
+    return [sensor_id for (sensor_id,) in rows(found.order_by(DroppedSensor.sensor_id))]
 
 
 def _check_unlimited(identity: Identity) -> None:

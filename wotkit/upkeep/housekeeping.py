@@ -7,9 +7,9 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from wotkit import times
-from wotkit.catalog import audit, logins, sensors
+from wotkit.catalog import audit, fields, logins, sensors
 from wotkit.errors import WotkitError
-from wotkit.readings.store import DropSensor, ForgetResends
+from wotkit.readings.store import CastField, DropSensor, ForgetResends
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -23,6 +23,10 @@ DAY: Final = 86_400 * times.MICROSECONDS
 USES_SECONDS: Final = 60
 """How often the last use of keys is written."""
 SWEEP_SECONDS: Final = 3600
+RETRY_SECONDS: Final = 60
+"""After which a chore that failed is tried again, if it is not due before."""
+STRAGGLERS_SECONDS: Final = 3600
+"""How long a request may take that was accepted before its sensor was deleted."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -54,28 +58,47 @@ class Housekeeping:
         await self._authenticator.flush_uses()
 
     async def sweep(self) -> None:
-        """Drop readings of deleted sensors; forget old resend keys, failed logins and audit."""
-        for sensor_id in await self._catalog.reading(sensors.pending_drops):
-            await self._door.apply(DropSensor(sensor_id))
-            await self._catalog.writing(sensors.readings_dropped, [sensor_id])
+        """Finish what the catalog notes as begun; forget old resend keys, failed logins, audit."""
+        await self._drop()
+        await self._cast()
         now = times.now()
         await self._door.apply(ForgetResends(now - int(self._settings.ingest.resend_days * DAY)))
         window = self._settings.auth.failure_window_seconds * times.MICROSECONDS
         await self._catalog.writing(logins.forget_before, now - window)
         await self._catalog.writing(audit.forget_before, now - self._settings.auth.audit_days * DAY)
 
+    async def _drop(self) -> None:
+        """Drop readings of deleted sensors, and later those that were on their way then."""
+        settled = times.now() - STRAGGLERS_SECONDS * times.MICROSECONDS
+        repeated = await self._catalog.reading(sensors.drops_to_repeat, settled)
+        for sensor_id in await self._catalog.reading(sensors.pending_drops):
+            await self._door.apply(DropSensor(sensor_id))
+            await self._catalog.writing(sensors.readings_dropped, [sensor_id])
+        for sensor_id in repeated:
+            await self._door.apply(DropSensor(sensor_id))
+            await self._catalog.writing(sensors.forget_drops, [sensor_id])
+
+    async def _cast(self) -> None:
+        """Cast stored values of declared fields where that was interrupted."""
+        for cast in await self._catalog.reading(fields.pending_casts):
+            await self._door.apply(CastField(*cast))
+            await self._catalog.writing(fields.values_cast, cast)
+
 
 async def _repeat(
     seconds: float, chore: Callable[[], Awaitable[None]], *, at_once: bool = False
 ) -> None:
-    """Do a chore again and again; one that fails is logged and tried again the next time."""
+    """Do a chore again and again; one that fails is logged and tried again soon."""
     if not at_once:
         await asyncio.sleep(seconds)
+    retry = min(seconds, RETRY_SECONDS)
     while True:
+        pause = retry
         try:
             await chore()
+            pause = seconds
         except (WotkitError, OSError) as error:
-            _log.warning("a chore failed and is tried again in %g s: %s", seconds, error)
+            _log.warning("a chore failed and is tried again in %g s: %s", retry, error)
         except Exception:  # noqa: BLE001  # whatever it is, the next time may be better
-            _log.exception("a chore failed and is tried again in %g s", seconds)
-        await asyncio.sleep(seconds)
+            _log.exception("a chore failed and is tried again in %g s", retry)
+        await asyncio.sleep(pause)

@@ -8,7 +8,7 @@ from wotkit.api.operation import Returns, operation
 from wotkit.api.requests import convert
 from wotkit.api.responses import answer_json, answer_nothing
 from wotkit.api.v1.sensor_forms import FieldAnswer, field_answers
-from wotkit.api.v1.sensors import SensorNoun, apply_casts
+from wotkit.api.v1.sensors import SensorNoun
 from wotkit.catalog import fields
 from wotkit.catalog.fields import NewField
 from wotkit.catalog.identity import MANAGE, READ
@@ -89,7 +89,7 @@ class FieldResource(SensorNoun):
         wanted = _read_field(await self._read(req), field)
         actor = self._callers.actor(req, identity)
         cast = await self._catalog.writing(fields.put, identity, sensor, wanted, actor)
-        await apply_casts(self._door, [] if cast is None else [cast])
+        await self._cast([] if cast is None else [cast])
         answer_nothing(resp)
 
     @operation(

@@ -18,7 +18,7 @@ from wotkit.api.v1.sensor_forms import (
     read_sensor,
     sensor_answer,
 )
-from wotkit.catalog import sensor_query, sensor_rows, sensors
+from wotkit.catalog import fields, sensor_query, sensor_rows, sensors
 from wotkit.catalog.identity import MANAGE, READ
 from wotkit.catalog.sensor_query import Slice
 from wotkit.catalog.sensors import NewSensor, SensorChange
@@ -90,6 +90,16 @@ class SensorNoun:
 
     async def _read(self, req: falcon.asgi.Request) -> Any:
         return strict_json.decode(await read_body(req, self._settings.http.max_body_bytes))
+
+    async def _cast(self, casts: Iterable[Cast]) -> None:
+        """Cast stored values to the types that were just declared.
+
+        Raises:
+            Overloaded, StoreUnavailable: not now; the catalog remembers what is left to do.
+        """
+        for cast in casts:
+            await self._door.apply(CastField(*cast))
+            await self._catalog.writing(fields.values_cast, cast)
 
 
 class SensorsResource(SensorNoun):
@@ -227,7 +237,7 @@ class SensorResource(SensorNoun):
         change = read_sensor(SensorChange, await self._read(req))
         actor = self._callers.actor(req, identity)
         casts = await self._catalog.writing(sensors.change, identity, sensor, change, actor)
-        await apply_casts(self._door, casts)
+        await self._cast(casts)
         answer_nothing(resp)
 
     @operation(
@@ -255,17 +265,6 @@ class SensorResource(SensorNoun):
                 "readings of deleted sensor %d are still to be dropped: %s", sensor_id, error
             )
         answer_nothing(resp)
-
-
-async def apply_casts(door: Door, casts: Iterable[Cast]) -> None:
-    """Cast stored values to the types that were just declared.
-
-    Raises:
-        Overloaded: too much waits to be stored.
-        StoreUnavailable: it could not be committed.
-    """
-    for cast in casts:
-        await door.apply(CastField(cast.sensor_id, cast.field, cast.number))
 
 
 def _next_link(req: falcon.asgi.Request, after: int) -> str:

@@ -43,6 +43,7 @@ def up(migrator, db):
 
     class DroppedSensor(Model):
         sensor_id = BigIntegerField(primary_key=True)
+        dropped = BigIntegerField(null=True)
 
         class Meta:
             database = db
@@ -228,6 +229,18 @@ def up(migrator, db):
 
     db.create_tables([Metadata])
 
+    class PendingCast(Model):
+        sensor = ForeignKeyField(Sensor, on_delete="CASCADE")
+        field = CharField(max_length=100)
+        number = BooleanField()
+
+        class Meta:
+            database = db
+            table_name = "pending_cast"
+            primary_key = CompositeKey("sensor", "field")
+
+    db.create_tables([PendingCast])
+
     class Revision(Model):
         number = BigIntegerField()
 
@@ -266,6 +279,7 @@ def down(migrator, db):
     migrator.migrate(migrator.drop_table("tag"))
     migrator.migrate(migrator.drop_table("subscription"))
     migrator.migrate(migrator.drop_table("revision"))
+    migrator.migrate(migrator.drop_table("pending_cast"))
     migrator.migrate(migrator.drop_table("metadata"))
     migrator.migrate(migrator.drop_table("member"))
     migrator.migrate(migrator.drop_table("org"))
