@@ -254,7 +254,8 @@ class Ingest:
         for index, item in enumerate(items):
             try:
                 found = await self._check_addressed(identity, item, now)
-            except WotkitError as error:
+            except (NotFound, ValidationFailed) as error:
+                # of the item; what else is raised says that none can be checked now
                 rejected.append(Rejected(index, error))
                 continue
             readings.append(found)

@@ -22,6 +22,10 @@ REMEMBERED: Final = 200_000
 """Sensors remembered at most; beyond it all are forgotten and looked up again."""
 
 
+LOOKS: Final = 5
+"""How often a sensor is looked up while the catalog changes again and again."""
+
+
 class Target(NamedTuple):
     """A sensor as far as its readings are concerned."""
 
@@ -77,10 +81,16 @@ class SensorDirectory:
             self._revision = revision
         key = (use, identity.user_id, identity.key_id, reference)
         target = self._known.get(key)
-        if target is None:
+        if target is not None:
+            return target
+        for _ in range(LOOKS):
             target = await self._catalog.reading(self._look_up, identity, reference, condition)
-            if self._watch.revision() == revision:
+            before, revision = revision, self._watch.revision()
+            if before == revision:
                 self._known[key] = target
+                break
+            # it changed meanwhile: readings are not to go by the fields of before
+        assert target is not None
         return target
 
     def _look_up(

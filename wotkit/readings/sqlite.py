@@ -5,7 +5,10 @@ from __future__ import annotations
 import sqlite3
 import threading
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from wotkit.readings import sqlite_batch, store
 from wotkit.readings.latest import LatestValues
@@ -13,7 +16,7 @@ from wotkit.readings.sqlite_writer import SqliteWriter
 from wotkit.readings.store import StoredReading, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
     from wotkit.readings.store import Range
@@ -63,6 +66,12 @@ CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROW
 CREATE TABLE probe (filler BLOB);
 INSERT INTO counter VALUES ('next_id', 1), ('epoch', 0);
 """
+
+_stored: Final[Callable[[tuple[int, int, bytes]], StoredReading]] = partial(
+    tuple.__new__, StoredReading
+)
+"""``StoredReading._make`` in a third of the time."""
+_integers: Final = msgspec.json.Decoder(list[int]).decode
 
 _REASONS: Final = {
     sqlite3.SQLITE_FULL: "the disk is full",
@@ -117,14 +126,11 @@ class SqliteStore:
         """See :meth:`wotkit.readings.store.Store.read`."""
         sql, values = _select(what)
         with _as_store_errors():
-            found = self._reader().execute(sql, values).fetchall()
-        if _backwards(what) != what.reverse:
-            found.reverse()
-        return list(map(StoredReading._make, found))
+            return _fetch(self._reader(), sql, values)
 
     def stream(self, what: Range) -> Iterator[StoredReading]:
         """See :meth:`wotkit.readings.store.Store.stream`."""
-        if what.newest is not None or what.reverse or what.offset:
+        if what.newest is not None or what.oldest is not None or what.reverse or what.offset:
             yield from self.read(what)
             return
         after, left = what.after, what.limit
@@ -237,12 +243,29 @@ class SqliteStore:
         return connection
 
 
-def _backwards(what: Range) -> bool:
-    """Return whether the index is walked from the newest reading on."""
-    return what.newest is not None or what.reverse
+def _fetch(connection: sqlite3.Connection, sql: str, values: list[Any]) -> list[StoredReading]:
+    """Return the rows of a query of time, id and data, in order.
+
+    They come out of SQLite as one row: each row lets go of the interpreter lock and must get it
+    back from whoever has it then, which takes longer than reading it. Compact JSON has no line
+    feeds, so these separate the data.
+    """
+    try:
+        ts, ids, data = connection.execute(
+            "SELECT group_concat(ts), group_concat(id), "  # noqa: S608  # of a query made here
+            f"CAST(group_concat(data, char(10)) AS BLOB) FROM ({sql})",
+            values,
+        ).fetchone()
+    except sqlite3.DataError:  # more than a value of SQLite holds
+        return list(map(StoredReading._make, connection.execute(sql, values)))
+    if ts is None:
+        return []
+    columns = (_integers(f"[{ts}]"), _integers(f"[{ids}]"), data.split(b"\n"))
+    return list(map(_stored, zip(*columns, strict=True)))
 
 
 def _select(what: Range) -> tuple[str, list[Any]]:
+    """Return the query of time, id and data, in the order of the answer, and its values."""
     conditions = ["sensor_id = ?"]
     values: list[Any] = [what.sensor_id]
     if what.after is not None:
@@ -252,23 +275,16 @@ def _select(what: Range) -> tuple[str, list[Any]]:
         conditions.append("(ts, id) <= (?, ?)")
         values += what.through
     sql = f"SELECT ts, id, data FROM reading WHERE {' AND '.join(conditions)}"  # noqa: S608
-    sql += " ORDER BY ts DESC, id DESC" if _backwards(what) else " ORDER BY ts, id"
-    if what.newest is not None:
-        sql, values = _within_newest(what, sql, values)
-    elif what.limit is not None or what.offset:
+    counted = what.oldest if what.newest is None else what.newest
+    if counted is not None:
+        sql = f"SELECT * FROM ({sql}{_ordered(newest_first=what.newest is not None)} LIMIT ?)"  # noqa: S608
+        values.append(counted)
+    sql += _ordered(newest_first=what.reverse)
+    if what.limit is not None or what.offset:
         sql += " LIMIT ? OFFSET ?"
         values += (-1 if what.limit is None else what.limit, what.offset)
     return sql, values
 
 
-def _within_newest(what: Range, sql: str, values: list[Any]) -> tuple[str, list[Any]]:
-    """Apply offset and limit, in the order of the answer, inside the newest readings."""
-    sql += " LIMIT ?"
-    values.append(what.newest)
-    if what.limit is not None or what.offset:
-        order = "ts DESC, id DESC" if what.reverse else "ts, id"
-        sql = f"SELECT * FROM ({sql}) ORDER BY {order} LIMIT ? OFFSET ?"  # noqa: S608
-        values += (-1 if what.limit is None else what.limit, what.offset)
-        if not what.reverse:
-            sql = f"SELECT * FROM ({sql}) ORDER BY ts DESC, id DESC"  # noqa: S608
-    return sql, values
+def _ordered(*, newest_first: bool) -> str:
+    return " ORDER BY ts DESC, id DESC" if newest_first else " ORDER BY ts, id"

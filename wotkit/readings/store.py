@@ -172,6 +172,8 @@ class Range(Struct, frozen=True, kw_only=True):
     through: tuple[int, int] | None = None
     newest: int | None = None
     """Only so many, counted from the newest."""
+    oldest: int | None = None
+    """Only so many, counted from the oldest; not together with ``newest``."""
     reverse: bool = False
     """Newest first."""
     offset: int = 0

@@ -91,7 +91,7 @@ def time_of(name: str, value: str) -> int:
 
 
 def range_of(params: RangeParams, sensor_id: int, now: int, most: int) -> Range:
-    """Return the range to read; its limit is one more than asked for, to tell whether more follow.
+    """Return the range to read.
 
     Args:
         params: as the client sent them.
@@ -106,8 +106,9 @@ def range_of(params: RangeParams, sensor_id: int, now: int, most: int) -> Range:
     start = None if params.start is None else time_of("start", params.start)
     after: int | None = start
     through: int | None = None
-    newest: int | None = None
     limit = min(params.limit, most)
+    if params.limit == DEFAULT_LIMIT and (params.after_e, params.before_e) != (None, None):
+        limit = most
     if params.end is not None:
         through = time_of("end", params.end)
         if start is not None and through < start:
@@ -117,21 +118,23 @@ def range_of(params: RangeParams, sensor_id: int, now: int, most: int) -> Range:
     elif params.before is not None:
         through = now if start is None else start
         after = through - params.before * times.MILLISECONDS
-    elif params.after_e is not None:
-        limit = min(limit if params.limit != DEFAULT_LIMIT else most, params.after_e)
     elif params.before_e is not None:
         through, after = (now if start is None else start), None
-        newest = params.before_e
-        limit = min(limit if params.limit != DEFAULT_LIMIT else most, newest)
     return Range(
         sensor_id=sensor_id,
         after=None if after is None else (_storable(after), LAST_ID),
         through=None if through is None else (_storable(through), LAST_ID),
-        newest=newest,
+        newest=params.before_e,
+        oldest=params.after_e,
         reverse=params.reverse,
         offset=params.offset,
         limit=limit,
     )
+
+
+def starts_now(params: RangeParams) -> bool:
+    """Return whether the range goes back from the time of the request."""
+    return params.start is None and (params.before, params.before_e) != (None, None)
 
 
 def is_latest(params: RangeParams) -> bool:

@@ -13,7 +13,7 @@ from wotkit.api.reading_form import ReadingView, list_form
 from wotkit.api.requests import is_form, parse_form, read_body, read_query
 from wotkit.api.resend import HEADERS, REPLAYED, mark_replay, resend_of
 from wotkit.api.responses import JSON
-from wotkit.api.v1.reading_range import RangeParams, is_latest, range_of
+from wotkit.api.v1.reading_range import RangeParams, is_latest, range_of, starts_now
 from wotkit.catalog.identity import READ, WRITE
 from wotkit.errors import (
     InvalidQuery,
@@ -164,7 +164,8 @@ class ReadingsResource:
         identity = await self._callers.identify(req, READ)
         params = read_query(req, RangeParams)
         target = await self._directory.readable(identity, sensor)
-        what = range_of(params, target.id, times.now(), self._max_answer)
+        now = times.now()
+        what = range_of(params, target.id, now, self._max_answer)
         limit = what.limit or 0
         latest = is_latest(params)
 
@@ -174,10 +175,12 @@ class ReadingsResource:
 
         resp.data, more = await self._readers.run(render)
         resp.content_type = JSON
-        if more and not _all_counted(params, what):
-            query = urlencode({**_single(req), "offset": params.offset + limit, "limit": limit})
+        if more:
+            query = {**_single(req), "offset": params.offset + limit, "limit": limit}
+            if starts_now(params):
+                query["start"] = times.to_iso(now)  # the next page is of the same range
             resp.set_header("X-Total-Truncated", "true")
-            resp.set_header("Link", f'<{req.path}?{query}>; rel="next"')
+            resp.set_header("Link", f'<{req.path}?{urlencode(query)}>; rel="next"')
 
 
 class ReadingsAtResource:
@@ -215,17 +218,11 @@ def _read_one_more(store: Store, what: Range, *, latest: bool) -> tuple[list[Sto
     found = store.read(
         msgspec.structs.replace(what, limit=limit + 1, reverse=True if latest else reverse)
     )
-    more = len(found) > limit
+    more = len(found) > limit > 0
     found = found[:limit]
     if latest and not reverse:
         found.reverse()
     return found, more
-
-
-def _all_counted(params: RangeParams, what: Range) -> bool:
-    """Return whether the client named the number of readings itself and got it."""
-    asked = params.after_e if params.after_e is not None else params.before_e
-    return asked is not None and what.limit is not None and what.limit >= asked
 
 
 def _single(req: falcon.asgi.Request) -> dict[str, str]:
