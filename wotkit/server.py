@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import gc
+import logging
 import os
 import signal
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn_worker
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 
 from wotkit import logs
 from wotkit.edge import FIXED_HEADERS
+from wotkit.errors import WotkitError
+from wotkit.readings.store import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,6 +31,8 @@ LOCK_NAME: Final = "server.lock"
 BOOT_SECONDS: Final = 60
 GC_ALLOCATIONS: Final = 20_000
 """Objects made, beyond those freed, before the garbage collector looks at the young ones."""
+
+_log: Final = logging.getLogger(__name__)
 
 
 class AlreadyRunning(Exception):
@@ -110,7 +117,11 @@ class Application(BaseApplication):  # type: ignore[misc]  # shipped without typ
         """Return the application; called in each worker."""
         from wotkit.app import create_app  # the process that watches the workers stays small
 
-        return create_app(self.settings)
+        try:
+            return create_app(self.settings)
+        except (StoreError, WotkitError) as error:
+            _log.error("the server cannot start: %s", error)
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
     def _ready(self, arbiter: Any) -> None:
         host, port = arbiter.LISTENERS[0].sock.getsockname()[:2]

@@ -93,15 +93,22 @@ class Catalog:
             raise RuntimeError("a unit of work cannot hold another of the same catalog")
         token = CURRENT.enter(self._database)
         try:
-            with self._database.atomic(*lock):
+            with _as_refusals(), self._database.atomic(*lock):
                 yield
-        except OperationalError as error:
-            refusal = engine.unavailable(error)
-            if refusal is None:
-                raise
-            raise refusal from error
         finally:
             CURRENT.leave(token)
+
+
+@contextmanager
+def _as_refusals() -> Iterator[None]:
+    """Say it in our own words when the file is locked or cannot be used now."""
+    try:
+        yield
+    except OperationalError as error:
+        refusal = engine.unavailable(error)
+        if refusal is None:
+            raise
+        raise refusal from error
 
 
 @contextmanager
@@ -119,8 +126,9 @@ def _up_to_date(path: Path, busy_seconds: float) -> Database:
         path.touch(mode=0o600)
     database = engine.connect(path, busy_seconds=busy_seconds)
     try:
-        _migrate(database, path, existed=existed)
-        engine.count_changes(database, CACHED)
+        with _as_refusals():
+            _migrate(database, path, existed=existed)
+            engine.count_changes(database, CACHED)
     except BaseException:
         engine.disconnect(database)
         raise

@@ -31,6 +31,13 @@ _COUNTING_TRIGGER: Final = (
     "BEGIN UPDATE revision SET number = number + 1 WHERE id = 1; END"
 )
 
+_REASONS: Final = {
+    "FULL": "the disk is full",
+    "IOERR": "the disk is full or reports an error",
+    "READONLY": "the data folder is read-only",
+    "CANTOPEN": "its file cannot be opened",
+}
+
 
 class _Sqlite(SqliteDatabase):
     """Knows the connections of all threads, so that none outlives its thread or the catalog."""
@@ -51,6 +58,16 @@ class _Sqlite(SqliteDatabase):
             connection = super().connection()  # type: ignore[no-untyped-call]  # peewee's own
             self._connections[threading.current_thread()] = connection
         return opened
+
+    def rollback(self) -> None:
+        """Undo the transaction, unless SQLite did so itself, as it does when the disk is full.
+
+        A second ROLLBACK would be an error, and hide the first one
+        (https://sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction).
+        """
+        connection: sqlite3.Connection = super().connection()  # type: ignore[no-untyped-call]  # peewee's own
+        if connection.in_transaction:
+            super().rollback()
 
     def close_all(self) -> None:
         """Close every thread's connection, for good."""
@@ -83,12 +100,14 @@ def disconnect(database: Database) -> None:
 
 def unavailable(error: Exception) -> WotkitError | None:
     """Return what to tell a caller when the database cannot serve now, and not by our mistake."""
-    cause = getattr(error, "orig", None)
+    cause: Any = error
+    while hasattr(cause, "orig"):  # wrapped once more where a statement makes its connection
+        cause = cause.orig
     name = getattr(cause, "sqlite_errorname", "").split("_")[1:2]
     if name in (["BUSY"], ["LOCKED"]):
         return Overloaded("another process is writing to the catalog", retry_after=1)
-    if name in (["FULL"], ["IOERR"], ["READONLY"], ["CANTOPEN"]):
-        return StoreUnavailable(f"the catalog cannot be used: {cause}", retry_after=5)
+    if name and name[0] in _REASONS:
+        return StoreUnavailable(f"the catalog cannot be used: {_REASONS[name[0]]}", retry_after=5)
     return None
 
 
