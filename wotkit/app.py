@@ -33,6 +33,11 @@ from wotkit.metrics import Collector, IngestMetrics, RequestMetrics, SizeMetrics
 from wotkit.readings.readers import ReaderPool
 from wotkit.readings.sqlite import FILE_NAME, SqliteStore
 from wotkit.upkeep.housekeeping import Housekeeping
+from wotkit.web.documentation import (
+    Documentation,
+    DocumentationHomeResource,
+    DocumentationResource,
+)
 
 if TYPE_CHECKING:
     from wotkit.config import Settings
@@ -148,6 +153,8 @@ def create_resources(parts: Parts) -> routes.Resources:
         openapi=OpenApiResource(document),
         reference=ReferenceResource(page, settings.server.public_url),
         reference_asset=ReferenceAssetResource(page),
+        documentation=DocumentationResource(Documentation()),
+        documentation_home=DocumentationHomeResource(),
         health=HealthResource(),
         ready=ReadyResource(catalog, parts.door),
         metrics=MetricsResource(

@@ -29,6 +29,8 @@ class Resources(NamedTuple):
     openapi: Any
     reference: Any
     reference_asset: Any
+    documentation: Any
+    documentation_home: Any
     health: Any
     ready: Any
     metrics: Any
@@ -72,6 +74,8 @@ def others(resources: Resources) -> Iterator[Route]:
     yield Route("/api/openapi.json", resources.openapi)
     yield Route("/api/reference", resources.reference)
     yield Route("/api/reference/{asset}", resources.reference_asset)
+    yield Route("/docs", resources.documentation_home)
+    yield Route("/docs/{page}", resources.documentation)
     yield Route("/healthz", resources.health)
     yield Route("/readyz", resources.ready)
     yield Route("/metrics", resources.metrics)

@@ -28,6 +28,7 @@ PATH_PARAMETERS: Final = {
     ),
     "key": ("A key id: 16 hex digits.", "0123456789abcdef"),
     "asset": ("The name of a file of the reference page.", "reference.css"),
+    "page": ("The name of a page of the documentation.", "quickstart"),
 }
 """What each parameter of a path means, and an example."""
 

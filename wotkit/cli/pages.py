@@ -1,4 +1,4 @@
-"""Pages of the documentation that are generated: settings, errors, the command line.
+"""Pages of the documentation that are generated: settings, limits, errors, the command line.
 
 ``python -m wotkit.cli.pages FOLDER`` writes them; a test compares them with what is there.
 """
@@ -55,6 +55,32 @@ def errors_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+LIMITED: Final = ("http", "ingest", "query", "auth", "server", "storage")
+"""Sections of the settings table that hold limits."""
+
+
+def limits_page() -> str:
+    """Return every setting that bounds something, with what happens beyond it."""
+    lines = [
+        "# Limits",
+        "",
+        (
+            "Everything that could grow without end has a bound, and every bound is a setting. "
+            "What is over a limit is refused with an error that says so; nothing is cut off "
+            "silently, and nothing that was acknowledged is given up."
+        ),
+        "",
+        "| limit | default | what it bounds |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| `{setting.name}` | {setting.default:,} | {_cell(setting.help)} |"
+        for setting in config.SETTINGS
+        if setting.section in LIMITED and type(setting.default) in {int, float}
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def commands_page() -> str:
     """Return the help of every command."""
     lines = ["# Command line", ""]
@@ -82,6 +108,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "settings.md": settings_page,
     "errors.md": errors_page,
     "cli.md": commands_page,
+    "limits.md": limits_page,
 }
 """File name to what makes its text."""
 
