@@ -41,9 +41,9 @@ def test_day_that_is_not_is_refused_in_the_common_form(day: str) -> None:
 
 @given(st.lists(MOMENTS | st.integers(0, 200_000_000), max_size=20))
 @example([59_999_999, 60_000_000, 59_999_999, -1, 0])
-def test_formatter_writes_what_to_iso_writes_in_any_order(moments: list[int]) -> None:
-    formatter = times.IsoFormatter()
-    assert [formatter(micros) for micros in moments] == [times.to_iso(m) for m in moments]
+@example([times.EARLIEST, 86_399_999_999, 86_400_000_000, times.LATEST])
+def test_many_times_are_written_as_each_alone_in_any_order(moments: list[int]) -> None:
+    assert times.to_iso_all(moments) == [times.to_iso(micros) for micros in moments]
 
 
 @given(

@@ -8,7 +8,10 @@ from __future__ import annotations
 import re
 import time
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MICROSECONDS: Final = 1_000_000
 MILLISECONDS: Final = 1_000
@@ -104,21 +107,25 @@ def to_iso(micros: int) -> str:
     return moment.replace(tzinfo=None).isoformat(timespec=spec) + "Z"
 
 
-class IsoFormatter:
-    """:func:`to_iso` for many times in order: the text of a minute is made once."""
+_DAY: Final = 86_400 * MICROSECONDS
+_MINUTES: Final = tuple(f"{minute // 60:02d}:{minute % 60:02d}:" for minute in range(1440))
+_SECONDS: Final = tuple(f"{second:02d}." for second in range(60))
+_MILLIS: Final = tuple(f"{milli:03d}Z" for milli in range(1000))
 
-    def __init__(self) -> None:
-        self._minute = -(1 << 62)
-        self._prefix = ""
 
-    def __call__(self, micros: int) -> str:
-        """Return the ISO form of ``micros``."""
-        minute, rest = divmod(micros, 60 * MICROSECONDS)
-        if minute != self._minute:
-            self._minute = minute
-            self._prefix = to_iso(minute * 60 * MICROSECONDS)[:-7]
-        seconds, rest = divmod(rest, MICROSECONDS)
-        millis, micro = divmod(rest, MILLISECONDS)
-        if micro:
-            return f"{self._prefix}{seconds:02d}.{rest:06d}Z"
-        return f"{self._prefix}{seconds:02d}.{millis:03d}Z"
+def to_iso_all(moments: Iterable[int]) -> list[str]:
+    """Return :func:`to_iso` of many times; the text of a day is made once, the rest looked up."""
+    found: list[str] = []
+    start = end = 0
+    day = ""
+    for micros in moments:
+        if not start <= micros < end:
+            start = micros // _DAY * _DAY
+            end = start + _DAY
+            day = to_iso(start)[:11]
+        rest = micros - start
+        second = rest // MICROSECONDS
+        rest -= second * MICROSECONDS
+        fraction = f"{rest:06d}Z" if rest % MILLISECONDS else _MILLIS[rest // MILLISECONDS]
+        found.append(f"{day}{_MINUTES[second // 60]}{_SECONDS[second % 60]}{fraction}")
+    return found

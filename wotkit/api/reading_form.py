@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from wotkit import strict_json, times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
     from wotkit.readings.store import StoredReading
 
+EMPTY: Final = len(b"{}")
 
-def list_form(sensor_id: int, sensor_name: str, readings: Iterable[StoredReading]) -> bytes:
+
+def list_form(sensor_id: int, sensor_name: str, readings: Collection[StoredReading]) -> bytes:
     """Return the JSON list of readings of one sensor (``owner.name``)."""
-    iso = times.IsoFormatter()
-    after_id = b',"sensor_id":%d,"sensor_name":%b,"timestamp":"' % (
-        sensor_id,
-        strict_json.encode(sensor_name),
-    )
+    name = strict_json.encode(sensor_name).decode()
+    after_id = f',"sensor_id":{sensor_id},"sensor_name":{name},"timestamp":"'
+    moments = times.to_iso_all([reading.ts for reading in readings])
+    # as text, which is put together faster than bytes; an empty object adds its brace alone
     items = [
-        b'{"id":%d%b%b"%b' % (reading_id, after_id, iso(ts).encode(), _members(data))
-        for ts, reading_id, data in readings
+        f'{{"id":{reading_id}{after_id}{iso}"{"," if len(data) > EMPTY else ""}{data[1:].decode()}'
+        for (_, reading_id, data), iso in zip(readings, moments, strict=True)
     ]
-    return b"[" + b",".join(items) + b"]"
-
-
-def _members(data: bytes) -> bytes:
-    """Return what follows the timestamp: the stored object without its opening brace."""
-    return b"," + data[1:] if len(data) > 2 else b"}"  # noqa: PLR2004  # an empty object
+    return f"[{','.join(items)}]".encode()
 
 
 class ReadingView(Struct, kw_only=True):
