@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import fcntl
 import gc
 import logging
@@ -31,6 +32,9 @@ LOCK_NAME: Final = "server.lock"
 BOOT_SECONDS: Final = 60
 GC_ALLOCATIONS: Final = 20_000
 """Objects made, beyond those freed, before the garbage collector looks at the young ones."""
+
+_PR_SET_PDEATHSIG: Final = 1
+"""prctl(2)"""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -71,6 +75,7 @@ class Worker(uvicorn_worker.UvicornWorker):  # type: ignore[misc]  # shipped wit
         What a request makes is freed by reference counts; the default thresholds would walk every
         module and class again and again under load.
         """
+        _end_with_the_main_process()
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_ALLOCATIONS, *gc.get_threshold()[1:])
@@ -83,6 +88,16 @@ class Worker(uvicorn_worker.UvicornWorker):  # type: ignore[misc]  # shipped wit
         """
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGQUIT, os.kill, os.getpid(), signal.SIGTERM)
+
+
+def _end_with_the_main_process() -> None:
+    """Have the kernel stop this worker, in order, when the main process is killed.
+
+    Else nobody would look after it, and it would keep the port and the data folder against the
+    next start.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Application(BaseApplication):  # type: ignore[misc]  # shipped without types

@@ -164,7 +164,7 @@ class ServerProcess:
         """Wait for the end of every process and return the exit status of the main one."""
         process = self._running()
         status = process.wait(STOP_SECONDS)
-        wait_until(lambda: not group_lives(process.pid), 1, "ended with its worker")
+        wait_until(lambda: not group_lives(process.pid), 5, "ended with its worker")
         return status
 
     def stop(self, number: signal.Signals = signal.SIGTERM, *, group: bool = False) -> int:
