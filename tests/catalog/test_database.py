@@ -43,7 +43,7 @@ def schema(path: Path) -> dict[str, Any]:
     with closing(sqlite3.connect(path)) as connection:
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         for (table,) in tables.fetchall():
-            if table.startswith(("sqlite_", "schema_migration")):
+            if table.startswith(("sqlite_", "schema_migration", "sensor_text")):
                 continue
             columns = connection.execute(f'PRAGMA table_info("{table}")').fetchall()
             keys = connection.execute(f'PRAGMA foreign_key_list("{table}")').fetchall()
@@ -518,7 +518,8 @@ def test_undone_write_does_not_raise_the_revision(catalog: Catalog, watch: Chang
 def test_every_cached_table_and_no_other_is_counted(catalog: Catalog) -> None:
     def triggers() -> set[str]:
         found = catalog._database.execute_sql(
-            "SELECT tbl_name || ' ' || name FROM sqlite_master WHERE type = 'trigger'"
+            "SELECT tbl_name || ' ' || name FROM sqlite_master WHERE type = 'trigger' "
+            "AND name LIKE 'count%'"
         )
         return {name for (name,) in found}
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from wotkit.auth import credentials
 from wotkit.catalog import Catalog, groups, orgs, sensor_query, sensors, subscriptions, users
 from wotkit.catalog.audit import Actor
+from wotkit.catalog.group_forms import NewGroup
 from wotkit.catalog.identity import ANONYMOUS
 from wotkit.catalog.sensor_query import SensorQuery, Slice
 from wotkit.catalog.sensors import NewSensor
@@ -32,7 +33,6 @@ def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     kind: str = request.param
     if kind == "as many":
         monkeypatch.setattr(sensor_query, "COMMON", 0)
-        monkeypatch.setattr(sensor_query, "FEW", 0)
     return kind
 
 
@@ -114,11 +114,13 @@ def ids(catalog: Catalog, people: dict[str, Identity]) -> dict[str, int]:
         }
         subscriptions.subscribe(people["bobby"], "garden.roof_", HERE)
         subscriptions.subscribe(people["bobby"], "charlie.pond", HERE)
-        water = groups.create(charlie, "water", "Water", HERE, "PUBLIC")
-        groups.add_sensor(water, found["pond"], HERE)
-        groups.add_sensor(water, found["safe"], HERE)
-        house = groups.create(alice, "house", "House", HERE)
-        groups.add_sensor(house, found["attic"], HERE)
+        water = groups.create(
+            charlie, NewGroup(name="water", long_name="Water", visibility="PUBLIC"), HERE
+        )
+        groups.add_sensor(charlie, str(water.id), str(found["pond"]), HERE)
+        groups.add_sensor(charlie, str(water.id), str(found["safe"]), HERE)
+        groups.create(alice, NewGroup(name="house", long_name="House"), HERE)
+        groups.add_sensor(alice, "house", str(found["attic"]), HERE)
         return found
 
     return catalog.write(work)

@@ -10,6 +10,7 @@ import pytest
 from wotkit.catalog import fields, groups, orgs, sensor_rows, sensors, subscriptions
 from wotkit.catalog.audit import Actor
 from wotkit.catalog.fields import Cast, NewField
+from wotkit.catalog.group_forms import NewGroup
 from wotkit.catalog.identity import ANONYMOUS, accounts_of, visible, writable
 from wotkit.catalog.models import Audit, GroupSensor, Metadata, Subscription, Tag, rows
 from wotkit.catalog.sensors import NewSensor, SensorChange
@@ -178,7 +179,8 @@ def test_deleted_sensor_takes_everything_along_and_leaves_a_note_for_its_reading
 
     def connect() -> None:
         subscriptions.subscribe(alice, "greenhouse", HERE)
-        groups.add_sensor(groups.create(alice, "indoor", "Indoor", HERE), row.id, HERE)
+        groups.create(alice, NewGroup(name="indoor", long_name="Indoor"), HERE)
+        groups.add_sensor(alice, "indoor", str(row.id), HERE)
 
     catalog.write(connect)
     assert catalog.write(sensors.delete, alice, "greenhouse", HERE) == row.id
@@ -377,6 +379,7 @@ def test_member_of_an_organization_is_known_by_it(catalog: Catalog, charlie: Ide
 
 
 def test_group_name_is_unique_per_owner(catalog: Catalog, alice: Identity) -> None:
-    catalog.write(groups.create, alice, "indoor", "Indoor", HERE)
+    indoor = NewGroup(name="indoor", long_name="Indoor")
+    catalog.write(groups.create, alice, indoor, HERE)
     with pytest.raises(AlreadyExists, match="already exists"):
-        catalog.write(groups.create, alice, "indoor", "Indoor", HERE)
+        catalog.write(groups.create, alice, indoor, HERE)

@@ -133,6 +133,7 @@ def _up_to_date(path: Path, busy_seconds: float) -> Database:
         engine.disconnect(database)
         raise
     return database
+        engine.keep_derived(database)
 
 
 def _migrate(database: Database, path: Path, *, existed: bool) -> None:

@@ -1,7 +1,8 @@
 """The engine switch: all that the catalog knows about the database product it runs on.
 
 A PostgreSQL form offers the same functions and watch: connect and disconnect, copy, count changes,
-match a wildcard, and say whether anything changed or the database cannot serve now.
+keep what is derived, match a wildcard, compare with many ids, search texts, and say whether
+anything changed or the database cannot serve now.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
-from peewee import Expression, InterfaceError, SqliteDatabase
+from peewee import SQL, Expression, InterfaceError, NodeList, SqliteDatabase, Table
 
+from wotkit.catalog import engine_derived
 from wotkit.errors import Overloaded, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
     from peewee import Database, Model
@@ -130,6 +132,39 @@ def count_changes(database: Database, tables: Iterable[type[Model]]) -> None:
             name = table._meta.table_name  # noqa: SLF001  # peewee's documented place for it
             for verb in ("INSERT", "UPDATE", "DELETE"):
                 database.execute_sql(_COUNTING_TRIGGER.format(table=name, verb=verb))
+
+
+def keep_derived(database: Database) -> None:
+    """Make the database keep the text index of sensors and the uses of tags, from now on."""
+    with database.atomic(WRITE_LOCK):
+        engine_derived.keep(database)
+
+
+def listed(column: Any, ids: Iterable[int]) -> Any:
+    """Return the condition that a column is one of very many numbers, as one bound value."""
+    listing = NodeList((SQL("(SELECT value FROM json_each("), _json(ids), SQL("))")), glue="")
+    return Expression(column, "IN", listing)
+
+
+def _json(ids: Iterable[int]) -> str:
+    return "[{}]".format(",".join(map(str, ids)))
+
+
+def can_search(word: str) -> bool:
+    """Return whether the text index finds this word; a shorter one is compared row by row."""
+    return len(word) >= engine_derived.SHORTEST
+
+
+def searched(words: Collection[str]) -> tuple[Any, Any, Any]:
+    """Return a table of sensors with these words in their texts, to be joined.
+
+    Also its column of sensor ids, by which it is in order without sorting, and the condition on
+    it. The index is of every three characters in a row, so a word is found inside longer ones, in
+    any case (https://sqlite.org/fts5.html#the_trigram_tokenizer).
+    """
+    table = Table("sensor_text").alias("found")
+    quoted = " AND ".join(['"{}"'.format(word.replace('"', '""')) for word in words])
+    return table, table.c.rowid, Expression(SQL("sensor_text"), "MATCH", quoted)
 
 
 def wildcard(column: Any, parts: Sequence[str]) -> Any:

@@ -143,6 +143,7 @@ class Sensor(Base):
             (("latitude", "longitude"), False),
             (("visibility", "id"), False),
         )
+            (("visibility", "created"), False),
 
 
 class Field(Base):
@@ -173,6 +174,23 @@ class Tag(Base):
 
 
 class Metadata(Base):
+class TagUse(Base):
+    """How many sensors have a tag; triggers keep it (:mod:`wotkit.catalog.engine`).
+
+    ``scope`` says which sensors: 0 for all public ones, else the private ones of this owner. So
+    the tags that a caller sees are the sum of a few rows each.
+    """
+
+    scope = BigIntegerField()
+    folded = CharField()
+    uses = BigIntegerField()
+    newest = BigIntegerField()
+    """The newest of these sensors, whose spelling is shown."""
+
+    class Meta:
+        primary_key = CompositeKey("scope", "folded")
+
+
     """One name-value pair of a sensor: ``value`` as JSON, ``text`` as queries compare it."""
 
     sensor = ForeignKeyField(Sensor, backref="metadata", on_delete="CASCADE")
@@ -196,7 +214,7 @@ class Subscription(Base):
 
 
 class Group(Base):
-    """A named set of sensors."""
+    """A named set of sensors; ``tags`` and ``metadata`` are JSON, for no query asks for them."""
 
     id = BigIntegerField(primary_key=True)
     owner = ForeignKeyField(Account, backref="groups", on_delete="CASCADE")
@@ -209,6 +227,9 @@ class Group(Base):
     image_url = TextField(null=True)
     created = BigIntegerField()
 
+    publisher = CharField(max_length=50, null=True)
+    tags = TextField(null=True)
+    metadata = TextField(null=True)
     class Meta:
         table_name = "sensor_group"
         indexes = ((("owner", "name"), True),)
@@ -347,3 +368,4 @@ MODELS: Final[tuple[type[Base], ...]] = (
     PendingCast,
     Revision,
 )
+    TagUse,

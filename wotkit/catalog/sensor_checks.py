@@ -13,6 +13,7 @@ from wotkit.catalog.places import MAX_LATITUDE, MAX_LONGITUDE, on_globe
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from wotkit.catalog.group_forms import GroupChange, NewGroup
     from wotkit.catalog.sensors import NewSensor, SensorChange
 
 NAME: Final = re.compile(r"[a-z_][a-z0-9_-]{3,49}")
@@ -48,11 +49,11 @@ def change_problems(change: SensorChange) -> dict[str, str]:
     return found
 
 
-def problems(sensor: NewSensor | SensorChange) -> dict[str, str]:
-    """Return what is wrong with the attributes that a new sensor and a change share."""
+def problems(sensor: NewSensor | SensorChange | NewGroup | GroupChange) -> dict[str, str]:
+    """Return what is wrong with the attributes that sensors, groups and changes of them share."""
     found: dict[str, str] = {}
     for name, check in _CHECKS.items():
-        value = getattr(sensor, name)
+        value = getattr(sensor, name, UNSET)
         if value is UNSET:
             continue
         why = check(value)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
 from msgspec import Meta, Struct
 from peewee import fn
 
-from wotkit.catalog import groups, metadata_query
-from wotkit.catalog.bulk import all_of, among, stream
+from wotkit.catalog import engine, groups, metadata_query
+from wotkit.catalog.bulk import all_of, any_of, stream
 from wotkit.catalog.identity import visible
 from wotkit.catalog.models import (
     Account,
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
     from wotkit.catalog.identity import Identity
 
-FEW: Final = 1_000
-"""So many ids go into a query as they are; more are compared while rows are read."""
 MAX_LENGTH: Final = 2_000
 """Characters of one parameter."""
 MAX_PARTS: Final = 100
@@ -60,7 +58,10 @@ class SensorQuery(Struct, frozen=True, kw_only=True):
     owners: Annotated[str | None, Meta(description="Names of owners, with commas.")] = None
     visibility: Annotated[str | None, Meta(description="`PUBLIC` or `PRIVATE`.")] = None
     private: Annotated[bool | None, Meta(description="Deprecated: use `visibility`.")] = None
-    text: Annotated[str | None, Meta(description="Text in name, longName or description.")] = None
+    text: Annotated[
+        str | None,
+        Meta(description="Words, or parts of them, that are in name, longName or description."),
+    ] = None
     active: Annotated[
         bool | None, Meta(description="Whether a reading came in the last 15 minutes.")
     ] = None
@@ -85,14 +86,17 @@ class Where(NamedTuple):
 
     condition: Any
     """On Sensor, in SQL."""
-    keep: tuple[Test, ...] = ()
+    keep: Test | None = None
     """On rows of id, latitude and longitude, where SQL has no way to say it."""
+    words: tuple[str, ...] = ()
+    """What the text index is to be asked for."""
 
 
 class Slice(NamedTuple):
     """Which part of all that match, in the order of their ids."""
 
-    limit: int
+    limit: int | None
+    """None is no limit."""
     offset: int = 0
     after: int = 0
     """Only ids beyond this one."""
@@ -111,36 +115,37 @@ def where(identity: Identity, query: SensorQuery, active: Collection[int] | None
     """
     _check_size(query)
     conditions = list(_conditions(identity, query))
-    keep: list[Test] = []
+    keep: Test | None = None
     if query.near is not None:
         circle = parse_circle(query.near)
         conditions.append(circle.box().condition())
-        keep.append(lambda row: circle.contains(row[1], row[2]))
+        keep = lambda row: circle.contains(row[1], row[2])  # noqa: E731  # it belongs to the circle
     if query.active is not None:
-        ids = active if active is not None else ()
-        if len(ids) <= FEW:
-            listed = among(Sensor.id, ids)
-            conditions.append(listed if query.active else ~listed)
-        elif query.active:
-            keep.append(lambda row: row[0] in ids)
-        else:
-            keep.append(lambda row: row[0] not in ids)
+        listed = engine.listed(Sensor.id, active if active is not None else ())
+        conditions.append(listed if query.active else ~listed)
     # most sensors are visible: what lets fewer pass is tried first
-    return Where(all_of([*conditions, visible(identity)]), tuple(keep))
+    condition = all_of([*conditions, visible(identity)])
+    words = tuple(word for word in (query.text or "").split() if engine.can_search(word))
+    return Where(condition, keep, words)
 
 
 def select(found: Where, part: Slice) -> list[int]:
     """Return ids of sensors that match, rising."""
-    condition = (Sensor.id > part.after) & found.condition
-    if not found.keep:
-        query = Sensor.select(Sensor.id).where(condition).order_by(Sensor.id)
-        return [row[0] for row in rows(query.limit(part.limit).offset(part.offset or None))]
-    query = Sensor.select(Sensor.id, Sensor.latitude, Sensor.longitude).where(condition)
-    with closing(stream(query.order_by(Sensor.id))) as candidates:
-        kept: Iterator[tuple[Any, ...]] = candidates
-        for test in found.keep:
-            kept = filter(test, kept)
-        return [row[0] for row in islice(kept, part.offset, part.offset + part.limit)]
+    query, sensor_id = Sensor.select(Sensor.id), Sensor.id
+    if found.keep is not None:
+        query = Sensor.select(Sensor.id, Sensor.latitude, Sensor.longitude)
+    condition = found.condition
+    if found.words:
+        texts, sensor_id, matches = engine.searched(found.words)
+        query = query.join(texts, on=(sensor_id == Sensor.id))
+        condition = matches & condition
+    query = query.where((sensor_id > part.after) & condition).order_by(sensor_id)
+    if found.keep is None:
+        limited = query.limit(-1 if part.limit is None else part.limit).offset(part.offset or None)
+        return [row[0] for row in stream(limited)]
+    end = None if part.limit is None else part.offset + part.limit
+    with closing(stream(query)) as candidates:
+        return [row[0] for row in islice(filter(found.keep, candidates), part.offset, end)]
 
 
 class Page(Struct, frozen=True):
@@ -162,8 +167,9 @@ def page(
     Raises:
         InvalidQuery: as :func:`where`.
     """
-    ids = select(where(identity, query, active), part._replace(limit=part.limit + 1))
-    return Page(load(ids[: part.limit], parts), len(ids) > part.limit)
+    more = None if part.limit is None else part.limit + 1
+    ids = select(where(identity, query, active), part._replace(limit=more))
+    return Page(load(ids[: part.limit], parts), more is not None and len(ids) == more)
 
 
 def read_cursor(cursor: str) -> int:
@@ -200,7 +206,8 @@ def _check_size(query: SensorQuery) -> None:
             continue
         if len(text) > MAX_LENGTH:
             raise InvalidQuery(more={name: f"is longer than {MAX_LENGTH} characters"})
-        if len(re.findall("[,;]", text)) >= MAX_PARTS and name != "text":
+        parts = len(text.split()) if name == "text" else len(re.findall("[,;]", text)) + 1
+        if parts > MAX_PARTS:
             raise InvalidQuery(more={name: f"has more than {MAX_PARTS} parts"})
 
 
@@ -236,12 +243,14 @@ def _by_visibility(query: SensorQuery) -> Iterator[Any]:
 def _by_description(query: SensorQuery) -> Iterator[Any]:
     if query.tags:
         yield from _tagged(query.tags)
-    if query.text:
-        yield (
-            Sensor.name.contains(query.text)
-            | Sensor.long_name.contains(query.text)
-            | Sensor.description.contains(query.text)
-        )
+    for word in (query.text or "").split():
+        if not engine.can_search(word):
+            yield any_of(
+                [
+                    text.contains(word)
+                    for text in (Sensor.name, Sensor.long_name, Sensor.description)
+                ]
+            )
     if query.metadata is not None:
         for pair in metadata_query.parse(query.metadata):
             yield _has(Metadata, metadata_query.condition(pair))
@@ -272,8 +281,8 @@ def _names(text: str) -> list[str]:
 
 
 def _tagged(text: str) -> Iterator[Any]:
-    for any_of in text.split(";"):
-        folded = [name.casefold() for name in _names(any_of)]
+    for one_of in text.split(";"):
+        folded = [name.casefold() for name in _names(one_of)]
         if folded:
             yield _has(Tag, Tag.folded.in_(folded))
 

@@ -6,13 +6,15 @@ import re
 import zoneinfo
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from wotkit import times
 from wotkit.catalog import accounts, audit
+from wotkit.catalog.bulk import any_of
 from wotkit.catalog.identity import KEY_ID
 from wotkit.catalog.models import Account, User, changed, rows
-from wotkit.errors import InvalidObject, NotFound
+from wotkit.catalog.references import is_id
+from wotkit.errors import ExtraneousField, InvalidObject, NotFound
 
 if TYPE_CHECKING:
     from wotkit.catalog.audit import Actor
@@ -31,6 +33,18 @@ class NewUser(Struct, kw_only=True):
     last_name: str = ""
     time_zone: str = "UTC"
     role: str = "user"
+
+
+class UserChange(Struct, kw_only=True):
+    """What of a user is to change; the password comes already hashed."""
+
+    username: str | UnsetType = UNSET
+    password_hash: str | UnsetType = UNSET
+    email: str | UnsetType = UNSET
+    first_name: str | UnsetType = UNSET
+    last_name: str | UnsetType = UNSET
+    time_zone: str | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
 
 
 class UserRow(Struct, frozen=True, kw_only=True):
@@ -53,13 +67,23 @@ def _problems(user: NewUser) -> dict[str, str]:
         problems["username"] = "is invalid: at least 4 characters of a-z, 0-9, _ and -"
     elif KEY_ID.fullmatch(user.username):
         problems["username"] = "is invalid: 16 hex digits are the id of a key"
-    if user.email and not _EMAIL.fullmatch(user.email):
-        problems["email"] = "is invalid: it is not an e-mail address"
-    if user.time_zone not in zoneinfo.available_timezones():
-        problems["timeZone"] = "is invalid: it is not an IANA time zone name such as Europe/Dublin"
     if user.role not in {"user", "admin"}:
         problems["role"] = "is invalid: it is neither user nor admin"
+    return problems | _shared_problems(user)
+
+
+def _shared_problems(user: NewUser | UserChange) -> dict[str, str]:
+    problems: dict[str, str] = {}
+    if user.email and not _EMAIL.fullmatch(user.email):
+        problems["email"] = "is invalid: it is not an e-mail address"
+    if user.time_zone is not UNSET and user.time_zone not in zoneinfo.available_timezones():
+        problems["timeZone"] = "is invalid: it is not an IANA time zone name such as Europe/Dublin"
     return problems
+
+
+def _refuse(problems: dict[str, str]) -> None:
+    if problems:
+        raise InvalidObject(*(f"{name} {why}" for name, why in problems.items()), more=problems)
 
 
 def create(user: NewUser, actor: Actor) -> int:
@@ -69,9 +93,7 @@ def create(user: NewUser, actor: Actor) -> int:
         InvalidObject: an attribute is invalid; ``more`` names each.
         AlreadyExists: a user or organization has the name.
     """
-    problems = _problems(user)
-    if problems:
-        raise InvalidObject(*(f"{name} {why}" for name, why in problems.items()), more=problems)
+    _refuse(_problems(user))
     account = accounts.create(user.username, "user")
     User.insert(
         account=account.id,
@@ -119,6 +141,54 @@ def get(username: str) -> UserRow:
     for values in rows(_select().where(Account.name == username)):
         return _row(values)
     raise NotFound(username)
+
+
+def find(reference: str) -> UserRow:
+    """Return a user, by its name or else by its id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    named = Account.name == reference
+    if is_id(reference):
+        named |= Account.id == int(reference)
+    candidates = [_row(values) for values in rows(_select().where(named))]
+    for row in sorted(candidates, key=lambda row: row.username != reference):
+        return row
+    raise NotFound(reference)
+
+
+def page(text: str | None, limit: int, offset: int, *, reverse: bool = False) -> list[UserRow]:
+    """Return users with this text in a name of theirs, newest first unless ``reverse``."""
+    order = Account.id.asc() if reverse else Account.id.desc()
+    query = _select().order_by(order).limit(limit).offset(offset)
+    if text:
+        whole = User.first_name.concat(" ").concat(User.last_name)
+        query = query.where(any_of([name.contains(text) for name in (Account.name, whole)]))
+    return [_row(values) for values in rows(query)]
+
+
+def change(reference: str, wanted: UserChange, actor: Actor) -> None:
+    """Change a user; a disabled one's credentials stop working at the next request.
+
+    Raises:
+        NotFound: there is none.
+        ExtraneousField: it would get another name.
+        InvalidObject: an attribute is invalid; ``more`` names each.
+    """
+    user = find(reference)
+    if wanted.username not in (UNSET, user.username):
+        raise ExtraneousField("Cannot change username", more={"username": "cannot be changed"})
+    _refuse(_shared_problems(wanted))
+    names = [name for name in wanted.__struct_fields__ if name != "username"]
+    values = {name: getattr(wanted, name) for name in names}
+    columns = {name: value for name, value in values.items() if value is not UNSET}
+    shown = ["password" if name == "password_hash" else name for name in columns]
+    if "password_hash" in columns:
+        columns["password_changed"] = times.now()
+    if columns:
+        changed(User.update(columns).where(User.account == user.id))
+    audit.record(actor, "user.change", user.username, changed=shown)
 
 
 def set_password(username: str, password_hash: str, actor: Actor) -> None:
