@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
-SCRIPTS = ("scripts/serve", "scripts/test", "scripts/check", "scripts/docs", ".ci/run")
+SCRIPTS = (
+    *("scripts/serve", "scripts/test", "scripts/check", "scripts/docs"),
+    *("scripts/bench/ingest", ".ci/run"),
+)
 NEEDED = ("bash", "cat", "cmp", "dirname", "env", "flock", "grep", "id", "mkdir", "rm", "uname")
 """Programs that every Debian has."""
 

@@ -59,7 +59,7 @@ class Bench:
         self._options = options
         self._folder = folder
         self._single: dict[str, float] = {}
-        self._bulk = {server.name: server.bulk_writes() for server in running}
+        self._bulk = {server.name: server.bulk_writes(servers.BULK) for server in running}
         self.runs: dict[str, Callable[[Server], Load | None]] = {
             "single": self._one_sensor,
             "spread": self._many_sensors,
@@ -157,8 +157,9 @@ class Bench:
         load = loaders.flat_out(server.address, batches, BULK_CONNECTIONS, self._options.seconds)
         return _noted(server, load, servers.BATCH)
 
-    def _fill(self, server: Server) -> Load:
-        batches = itertools.islice(self._bulk[server.name] or (), FILL_BATCHES)
+    @staticmethod
+    def _fill(server: Server) -> Load:
+        batches = itertools.islice(server.bulk_writes(servers.LATEST) or (), FILL_BATCHES)
         load = loaders.flat_out(server.address, batches, 1, FILL_SECONDS)
         return _noted(server, load, servers.BATCH)
 

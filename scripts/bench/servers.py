@@ -25,6 +25,9 @@ HERE: Final = Path(__file__).parent
 HOST: Final = "127.0.0.1"
 BATCH: Final = 1000
 """Readings of one bulk write, and of one answer."""
+BULK: Final = "bulk"
+LATEST: Final = "latest"
+"""The sensors of bulk writes and of queries; the latter has the same readings all the time."""
 DISTINCT: Final = 100
 """Different requests at least, so that values are not all the same."""
 PASSWORD: Final = "of a benchmark that is gone"  # noqa: S105  # the server ends with the run
@@ -84,8 +87,8 @@ class Server:
         """Return a request that brings one reading, whose time is the server's."""
         raise NotImplementedError
 
-    def bulk_writes(self) -> Iterator[bytes] | None:
-        """Return requests of :data:`BATCH` readings of one sensor, later each time, if compared."""
+    def bulk_writes(self, sensor: str) -> Iterator[bytes] | None:  # noqa: ARG002  # for the others
+        """Return requests of :data:`BATCH` readings of a sensor, later each time, if compared."""
         return None
 
     def latest_query(self) -> bytes:
@@ -162,7 +165,7 @@ class Wotkit(Posting):
     name = "wotkit"
     promise = "committed, fsync"
     paced = True
-    latest_path = "/api/v1/sensors/bench.bulk/data"
+    latest_path = f"/api/v1/sensors/bench.{LATEST}/data"
 
     def start(self) -> None:
         """Start it with a user, a key and sensors."""
@@ -177,17 +180,16 @@ class Wotkit(Posting):
         self.authorization = basic(key["key_id"], key["key_password"])
         for start in range(0, len(self.sensors), SENSORS_PER_REQUEST):
             self._create(self.sensors[start : start + SENSORS_PER_REQUEST])
-        self._create(["bulk"])
+        self._create([BULK, LATEST])
 
-    def bulk_writes(self) -> Iterator[bytes]:
+    def bulk_writes(self, sensor: str) -> Iterator[bytes]:
         """Yield PUTs with times in ISO 8601, as most clients write them."""
         items = ",".join(
             f'{{"timestamp":"{SECOND_ISO}.{n:03d}Z","value":{15 + n % 100 / 10}}}'
             for n in range(BATCH)
         )
-        template = request(
-            "PUT", self.latest_path, self.address, f"[{items}]".encode(), self._headers()
-        )
+        path = f"/api/v1/sensors/bench.{sensor}/data"
+        template = request("PUT", path, self.address, f"[{items}]".encode(), self._headers())
         for second in _seconds():
             text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
             yield template.replace(SECOND_ISO.encode(), text.encode())
@@ -253,11 +255,11 @@ class LineProtocol(Server):
         """Return a write of one point."""
         return self._points(b"reading,sensor=%b value=%.2f" % (sensor.encode(), value))
 
-    def bulk_writes(self) -> Iterator[bytes]:
+    def bulk_writes(self, sensor: str) -> Iterator[bytes]:
         """Yield writes of many points, each with its time."""
         template = self._points(
             "\n".join(
-                f"bulk,sensor=bulk value={15 + n % 100 / 10} {SECOND}{n:03d}000000"
+                f"{sensor},sensor={sensor} value={15 + n % 100 / 10} {SECOND}{n:03d}000000"
                 for n in range(BATCH)
             ).encode()
         )
@@ -292,8 +294,10 @@ class Influx(LineProtocol):
     name = "influxdb"
     promise = "in its log, fsync (wal-fsync-delay = 0)"
     executable: ClassVar[str] = "influxd"
+    logs: ClassVar[bool] = False
+    """Whether it writes a line for each request, as it does when it is not told otherwise."""
     paced = True
-    latest_path = f"/query?db=bench&q=SELECT+*+FROM+bulk+ORDER+BY+time+DESC+LIMIT+{BATCH}"
+    latest_path = f"/query?db=bench&q=SELECT+*+FROM+{LATEST}+ORDER+BY+time+DESC+LIMIT+{BATCH}"
 
     def start(self) -> None:
         """Start it with an empty database."""
@@ -305,7 +309,7 @@ class Influx(LineProtocol):
             f'[data]\ndir = "{self.folder}/data"\nwal-dir = "{self.folder}/wal"\n'
             "query-log-enabled = false\n"
             "[monitor]\nstore-enabled = false\n"
-            f'[http]\nbind-address = "{self.address}"\nlog-enabled = false\n'
+            f'[http]\nbind-address = "{self.address}"\nlog-enabled = {str(self.logs).lower()}\n'
         )
         command = [self.executable, "run", "-config", str(file)]
         self.program = Program(command, self.folder / "log")

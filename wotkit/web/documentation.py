@@ -34,7 +34,7 @@ POLICY: Final = (
 CONTENTS: Final = {
     "Start": ("quickstart", "concepts", "agent", "migration"),
     "Use": ("api", "ingest"),
-    "Run": ("operations", "settings", "cli", "limits"),
+    "Run": ("operations", "settings", "cli", "limits", "benchmarks"),
     "Look up": ("errors",),
 }
 """The pages by chapter, in the order of reading."""
