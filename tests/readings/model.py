@@ -43,7 +43,7 @@ class Model:
                     self._delete(operation.sensor_id, first, last)
                 return self._store(operation.readings, now, first_id, operation.answer)
             case store.Delete():
-                self._delete(operation.sensor_id, operation.first, operation.last)
+                return store.Outcome(Kind.STORED, deleted=self._delete_part(operation))
             case store.DropSensor():
                 self.readings.pop(operation.sensor_id, None)
                 self.updated.pop(operation.sensor_id, None)
@@ -100,6 +100,15 @@ class Model:
         self.readings[sensor_id] = kept
         if not kept:
             self.updated.pop(sensor_id, None)
+
+    def _delete_part(self, operation: store.Delete) -> int:
+        first, last = (operation.first, operation.first_id), (operation.last, operation.last_id)
+        before = self.readings.get(operation.sensor_id, [])
+        kept = [r for r in before if not first <= r[:2] <= last]
+        self.readings[operation.sensor_id] = kept
+        if not kept:
+            self.updated.pop(operation.sensor_id, None)
+        return len(before) - len(kept)
 
     def _cast(self, operation: store.CastField) -> None:
         for _, _, values in self.readings.get(operation.sensor_id, []):

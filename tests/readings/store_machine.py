@@ -20,6 +20,7 @@ from wotkit.readings.store import (
     ForgetResends,
     NewReading,
     Operation,
+    Outcome,
     Probe,
     Range,
     Replace,
@@ -41,6 +42,7 @@ VALUES = (
 )
 times = st.integers(0, 6)
 both = st.tuples(times, times).map(sorted)
+ids = st.integers(0, 60)
 
 
 @st.composite
@@ -95,8 +97,10 @@ operations: st.SearchStrategy[Operation] = st.one_of(
     ),
     stream_appends(),
     replaces(),
-    st.builds(lambda s, t: Delete(s, *t), st.sampled_from(SENSORS), both),
     st.builds(Probe),
+)
+deletes = st.builds(lambda s, t: Delete(s, *t), st.sampled_from(SENSORS), both) | st.builds(
+    Delete, st.sampled_from(SENSORS), times, times, ids, ids
 )
 few = st.none() | st.integers(0, 5)
 ranges = st.fixed_dictionaries(
@@ -131,13 +135,27 @@ class StoreMachine(RuleBasedStateMachine):
             expected = self.model.apply(operation, self.now, outcome.first_id)
             assert outcome.kind is expected.kind
             assert outcome.stored == expected.stored
+            if isinstance(operation, Delete):
+                assert self._deleted(which, outcome) == expected.deleted
             assert outcome.answer == expected.answer
             assert outcome.acked_through == expected.acked_through
         return outcomes
 
+    def _deleted(self, which: int, outcome: Outcome) -> int:
+        """Finish a deletion, part by part, and return how many readings went."""
+        deleted = outcome.deleted
+        while outcome.rest is not None:
+            (outcome,) = self.stores[which].apply([outcome.rest], self.now)
+            deleted += outcome.deleted
+        return deleted
+
     @rule(which=st.integers(0, 1), wanted=st.lists(operations, min_size=1, max_size=4))
     def apply(self, which: int, wanted: list[Operation]) -> None:
         self._apply(which, wanted)
+
+    @rule(which=st.integers(0, 1), before=st.lists(operations, max_size=2), delete=deletes)
+    def delete(self, which: int, before: list[Operation], delete: Delete) -> None:
+        self._apply(which, [*before, delete])
 
     @rule(which=st.integers(0, 1), new=readings(most=1))
     def append_one(self, which: int, new: list[NewReading]) -> None:
@@ -187,6 +205,20 @@ class StoreMachine(RuleBasedStateMachine):
         assert self.stores[0].read(what) == expected
         assert list(self.stores[1].stream(what)) == expected
 
+    @rule(wanted=ranges, most=st.integers(0, 9))
+    def count(self, wanted: dict[str, Any], most: int) -> None:
+        between = Range(
+            sensor_id=wanted["sensor_id"], after=wanted["after"], through=wanted["through"]
+        )
+        expected = min(most, len(self.model.read(between)))
+        assert self.stores[0].count(Range(**wanted), most) == expected
+
+    @rule(sensor_id=st.sampled_from(SENSORS), reading_id=ids)
+    def find(self, sensor_id: int, reading_id: int) -> None:
+        held = self.model.read(Range(sensor_id=sensor_id))
+        expected = next((reading for reading in held if reading.id == reading_id), None)
+        assert self.stores[0].find(sensor_id, reading_id) == expected
+
     @invariant()
     def store_holds_what_the_model_does(self) -> None:
         for sensor_id in SENSORS:
@@ -195,6 +227,7 @@ class StoreMachine(RuleBasedStateMachine):
         latest = {s: self.model.latest(s) for s in SENSORS}
         known = {s: found for s, found in latest.items() if found is not None}
         assert self.stores[0].latest(SENSORS) == known
+        assert self.stores[1].newest(SENSORS) == {s: known[s][:2] for s in known}
         cutoff = self.now - 2
         active = {s for s, found in known.items() if found.updated >= cutoff}
         assert self.stores[0].active(cutoff) == active

@@ -12,7 +12,16 @@ from tests.readings.model import new
 from tests.readings.store_contract import NOW, StoreContract, apply, stored
 from wotkit.readings import sqlite_cast, sqlite_writer
 from wotkit.readings.sqlite import FILE_NAME, SqliteStore
-from wotkit.readings.store import Append, Delete, Operation, Probe, Range, Store, StoreError
+from wotkit.readings.store import (
+    Append,
+    Delete,
+    Operation,
+    Probe,
+    Range,
+    Replace,
+    Store,
+    StoreError,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +101,7 @@ def test_lock_of_another_process_refuses_all_and_recovers(path: Path) -> None:
         ("latest", "UPDATE", Delete(1, 9, 9)),
         ("latest", "UPDATE", Append([new(1, 9)])),
         ("reading", "DELETE", Delete(1, 1, 1)),
-        ("latest", "DELETE", Delete(1, 0, 9)),
+        ("latest", "DELETE", Replace(1, [], first=0, last=9)),
         ("probe", "DELETE", Probe()),
     ],
 )
@@ -167,3 +176,20 @@ def test_file_is_only_its_owners_business_after_closing(path: Path) -> None:
     with closing(SqliteStore(path)) as store:
         apply(store, Append([new(1, 1)]))
     assert [file.name for file in path.parent.iterdir()] == [FILE_NAME]
+
+
+def test_file_of_the_first_version_gets_the_index_of_ids(path: Path) -> None:
+    with closing(SqliteStore(path)) as store:
+        apply(store, Append([new(1, 1, a=1), new(1, 2, a=2)]))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP INDEX reading_id")
+        connection.execute("PRAGMA user_version = 1")
+    with closing(SqliteStore(path)) as store:
+        found = store.find(1, 2)
+        assert found is not None
+        assert found.ts == 2
+    with closing(sqlite3.connect(path)) as connection:
+        (plan,) = connection.execute(
+            "EXPLAIN QUERY PLAN SELECT data FROM reading WHERE id = 2 AND sensor_id = 1"
+        )
+        assert "USING INDEX reading_id" in plan[-1]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from wotkit.readings.store import Range
 
 FILE_NAME: Final = "readings.db"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 CHECKPOINT_PAGES: Final = 4000
 """Pages of 4 kB after which the log is written back into the file."""
 PAGE: Final = 1000
@@ -72,6 +72,9 @@ _stored: Final[Callable[[tuple[int, int, bytes]], StoredReading]] = partial(
 )
 """``StoredReading._make`` in a third of the time."""
 _integers: Final = msgspec.json.Decoder(list[int]).decode
+
+_SINCE: Final = {2: ("CREATE INDEX IF NOT EXISTS reading_id ON reading (id)",)}
+"""What each later version of the schema added. Ids rise, so this index grows at its end only."""
 
 _REASONS: Final = {
     sqlite3.SQLITE_FULL: "the disk is full",
@@ -145,23 +148,42 @@ class SqliteStore:
             after = (page[-1].ts, page[-1].id)
             left = None if left is None else left - size
 
+    def find(self, sensor_id: int, reading_id: int) -> StoredReading | None:
+        """See :meth:`wotkit.readings.store.Store.find`."""
+        with _as_store_errors():
+            found = (
+                self._reader()
+                .execute(
+                    "SELECT ts, id, data FROM reading WHERE id = ? AND sensor_id = ?",
+                    (reading_id, sensor_id),
+                )
+                .fetchone()
+            )
+        return None if found is None else StoredReading._make(found)
+
+    def count(self, what: Range, most: int) -> int:
+        """See :meth:`wotkit.readings.store.Store.count`."""
+        condition, values = _between(what)
+        with _as_store_errors():
+            (count,) = (
+                self._reader()
+                .execute(
+                    f"SELECT count(*) FROM (SELECT 1 FROM reading WHERE {condition} LIMIT ?)",  # noqa: S608  # made here
+                    (*values, most),
+                )
+                .fetchone()
+            )
+        return int(count)
+
+    def newest(self, sensor_ids: Collection[int]) -> dict[int, tuple[int, int]]:
+        """See :meth:`wotkit.readings.store.Store.newest`."""
+        rows = self._of_latest("sensor_id, ts, id", sensor_ids)
+        return {sensor_id: (ts, reading_id) for sensor_id, ts, reading_id in rows}
+
     def latest(self, sensor_ids: Collection[int]) -> dict[int, store.Latest]:
         """See :meth:`wotkit.readings.store.Store.latest`."""
-        ids = list(sensor_ids)
-        found: dict[int, store.Latest] = {}
-        with _as_store_errors():
-            execute = self._reader().execute
-            for start in range(0, len(ids), VARIABLES):
-                part = ids[start : start + VARIABLES]
-                marks = ",".join("?" * len(part))
-                rows = execute(
-                    "SELECT sensor_id, ts, id, data, older, updated FROM latest "  # noqa: S608
-                    f"WHERE sensor_id IN ({marks})",  # only question marks are put in
-                    part,
-                )
-                for sensor_id, *row in rows:
-                    found[sensor_id] = LatestValues.load(*row).public()
-        return found
+        rows = self._of_latest("sensor_id, ts, id, data, older, updated", sensor_ids)
+        return {sensor_id: LatestValues.load(*row).public() for sensor_id, *row in rows}
 
     def active(self, since: int) -> set[int]:
         """See :meth:`wotkit.readings.store.Store.active`."""
@@ -223,6 +245,10 @@ class SqliteStore:
             if version == 0:
                 for statement in (*_SCHEMA.split(";"), *sqlite_batch.SCHEMA):
                     connection.execute(statement)
+            for number in range(version + 1, SCHEMA_VERSION + 1):
+                for statement in _SINCE.get(number, ()):
+                    connection.execute(statement)
+            if version != SCHEMA_VERSION:
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             connection.execute("COMMIT")
         except BaseException:
@@ -230,6 +256,20 @@ class SqliteStore:
                 connection.execute("ROLLBACK")
             connection.close()
             raise
+
+    def _of_latest(self, columns: str, sensor_ids: Collection[int]) -> list[Any]:
+        ids = list(sensor_ids)
+        found: list[Any] = []
+        with _as_store_errors():
+            execute = self._reader().execute
+            for start in range(0, len(ids), VARIABLES):
+                part = ids[start : start + VARIABLES]
+                marks = ",".join("?" * len(part))
+                found += execute(
+                    f"SELECT {columns} FROM latest WHERE sensor_id IN ({marks})",  # noqa: S608  # names of columns and question marks
+                    part,
+                )
+        return found
 
     def _reader(self) -> sqlite3.Connection:
         """Return this thread's connection for reading."""
@@ -266,15 +306,8 @@ def _fetch(connection: sqlite3.Connection, sql: str, values: list[Any]) -> list[
 
 def _select(what: Range) -> tuple[str, list[Any]]:
     """Return the query of time, id and data, in the order of the answer, and its values."""
-    conditions = ["sensor_id = ?"]
-    values: list[Any] = [what.sensor_id]
-    if what.after is not None:
-        conditions.append("(ts, id) > (?, ?)")
-        values += what.after
-    if what.through is not None:
-        conditions.append("(ts, id) <= (?, ?)")
-        values += what.through
-    sql = f"SELECT ts, id, data FROM reading WHERE {' AND '.join(conditions)}"  # noqa: S608
+    condition, values = _between(what)
+    sql = f"SELECT ts, id, data FROM reading WHERE {condition}"  # noqa: S608
     counted = what.oldest if what.newest is None else what.newest
     if counted is not None:
         sql = f"SELECT * FROM ({sql}{_ordered(newest_first=what.newest is not None)} LIMIT ?)"  # noqa: S608
@@ -284,6 +317,19 @@ def _select(what: Range) -> tuple[str, list[Any]]:
         sql += " LIMIT ? OFFSET ?"
         values += (-1 if what.limit is None else what.limit, what.offset)
     return sql, values
+
+
+def _between(what: Range) -> tuple[str, list[Any]]:
+    """Return the condition of the bounds, and its values."""
+    conditions = ["sensor_id = ?"]
+    values: list[Any] = [what.sensor_id]
+    if what.after is not None:
+        conditions.append("(ts, id) > (?, ?)")
+        values += what.after
+    if what.through is not None:
+        conditions.append("(ts, id) <= (?, ?)")
+        values += what.through
+    return " AND ".join(conditions), values
 
 
 def _ordered(*, newest_first: bool) -> str:

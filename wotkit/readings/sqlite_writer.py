@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wotkit.readings.store import NewReading
 
 DROP_ROWS: Final = 20_000
-"""Readings of a dropped sensor deleted in one transaction."""
+"""Readings deleted in one transaction at most, of a dropped sensor or a range."""
 KNOWN_SENSORS: Final = 100_000
 KNOWN_STREAMS: Final = 100_000
 PROBE_BYTES: Final = 65_536
@@ -294,8 +294,25 @@ class SqliteWriter:
         return Outcome(Kind.STORED, self._next_id - first_id, first_id, operation.answer)
 
     def _delete(self, operation: store.Delete) -> Outcome:
-        self._delete_between(operation.sensor_id, operation.first, operation.last)
-        return Outcome(Kind.STORED)
+        self._write_batch()
+        sensor_id = operation.sensor_id
+        first, last = (operation.first, operation.first_id), (operation.last, operation.last_id)
+        within = "sensor_id = ? AND (ts, id) >= (?, ?) AND (ts, id) <= (?, ?)"
+        beyond = self._execute(
+            f"SELECT ts, id FROM reading WHERE {within} ORDER BY ts, id LIMIT 1 OFFSET ?",  # noqa: S608  # a text of this function
+            (sensor_id, *first, *last, DROP_ROWS),
+        ).fetchone()
+        rest: store.Delete | None = None
+        if beyond is not None:
+            rest = store.Delete(sensor_id, beyond[0], operation.last, beyond[1], operation.last_id)
+            last = (beyond[0], beyond[1] - 1)
+        deleted = self._execute(
+            f"DELETE FROM reading WHERE {within}",  # noqa: S608  # a text of this function
+            (sensor_id, *first, *last),
+        ).rowcount
+        if deleted:
+            self._find_latest_again(sensor_id, first[0], last[0])
+        return Outcome(Kind.STORED, deleted=deleted, rest=rest)
 
     def _delete_between(self, sensor_id: int, first: int, last: int) -> None:
         self._write_batch()

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
 
+LAST_ID: Final = (1 << 63) - 1
+"""No reading has a higher id: the end of an instant."""
+
+
 class NewReading(Struct, frozen=True):
     """A reading that was checked and is to be stored."""
 
@@ -96,11 +100,17 @@ class Replace(Struct):
 
 
 class Delete(Struct):
-    """Delete the readings of one sensor in ``first <= ts <= last``."""
+    """Delete the readings of one sensor in ``first <= ts <= last``, a bounded part at a time.
+
+    The ids bound the two instants at the ends: of ``first`` only those from ``first_id`` on go,
+    of ``last`` only those up to ``last_id``.
+    """
 
     sensor_id: int
     first: int
     last: int
+    first_id: int = 0
+    last_id: int = LAST_ID
 
 
 class CastField(Struct):
@@ -156,6 +166,8 @@ class Outcome(Struct, frozen=True):
     """For a replay: what the first answer said."""
     acked_through: int = 0
     """For a stream: the highest number that is stored or was refused for good."""
+    deleted: int = 0
+    """How many readings this part of a Delete removed."""
     rest: Operation | None = None
     """What is left to do of an operation that does a bounded part; apply it then."""
 
@@ -235,6 +247,24 @@ class Store(Protocol):
 
     def stream(self, what: Range) -> Iterator[StoredReading]:
         """Yield what :meth:`read` returns, in constant memory."""
+        ...
+
+    def find(self, sensor_id: int, reading_id: int) -> StoredReading | None:
+        """Return the reading of a sensor that has this id; None when there is none."""
+        ...
+
+    def count(self, what: Range, most: int) -> int:
+        """Return how many readings lie between the bounds; ``most`` for so many or more.
+
+        How many of them are wanted, and in which order, does not matter here.
+        """
+        ...
+
+    def newest(self, sensor_ids: Collection[int]) -> dict[int, tuple[int, int]]:
+        """Return time and id of the newest reading of these sensors, without those that have none.
+
+        Cheaper than :meth:`latest`.
+        """
         ...
 
     def latest(self, sensor_ids: Collection[int]) -> dict[int, Latest]:
