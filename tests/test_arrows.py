@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     {"errors", "config", "times", "strict_json", "__init__"},
     {"catalog", "readings", "metrics", "logs"},
-    {"ingest", "gviz", "auth", "edge"},
+    {"ingest", "control", "gviz", "auth", "edge"},
     {"api", "web", "mqtt", "live", "alerts", "upkeep", "routes", "demo"},
     {"cli", "app", "server"},
 )

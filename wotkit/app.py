@@ -13,6 +13,12 @@ from wotkit.api.health import HealthResource, MetricsResource, ReadyResource
 from wotkit.api.openapi import Document, OpenApiResource
 from wotkit.api.reference import Page, ReferenceAssetResource, ReferenceResource
 from wotkit.api.shortcut import Shortcut
+from wotkit.api.v1.control import (
+    AcknowledgementsResource,
+    MessageResource,
+    MessagesResource,
+    SubscriptionResource,
+)
 from wotkit.api.v1.fields import FieldResource, FieldsResource
 from wotkit.api.v1.readings import ReadingsAtResource, ReadingsResource
 from wotkit.api.v1.sensors import SensorResource, SensorsResource
@@ -24,6 +30,7 @@ from wotkit.auth.authenticator import Authenticator
 from wotkit.auth.secret import secret_key
 from wotkit.catalog import Catalog
 from wotkit.catalog.watch import TurnWatch
+from wotkit.control.channel import Channel
 from wotkit.edge import ROUTE, Edge
 from wotkit.ingest.accept import Ingest
 from wotkit.ingest.directory import SensorDirectory
@@ -66,16 +73,24 @@ class Parts:
             settings.ingest,
             self.ingest_metrics,
         )
-        self.housekeeping = Housekeeping(self.catalog, self.door, self.authenticator, settings)
+        self.channel = Channel(self.catalog, self.catalog.watch_messages(), settings.control)
+        self.housekeeping = Housekeeping(
+            self.catalog, self.door, self.authenticator, self.channel, settings
+        )
 
     def start(self) -> None:
         """Start what works by itself; to be called in the event loop."""
         self.door.start()
         self.housekeeping.start()
 
+    def stop_waiting(self) -> None:
+        """Answer requests that wait for something to happen; the server is about to stop."""
+        self.channel.stop_waiting()
+
     async def stop(self) -> None:
         """Finish what was accepted, then close everything."""
         await self.housekeeping.stop()
+        await self.channel.close()
         await self.door.close()
         self.readers.close()
         self.store.close()
@@ -126,7 +141,7 @@ def create_app(settings: Settings) -> Edge:
     shortcut = Shortcut(
         app, parts.authenticator, parts.directory, parts.ingest, settings.http.max_body_bytes
     )
-    return Edge(shortcut, settings, parts.requests)
+    return Edge(shortcut, settings, parts.requests, stop_waiting=parts.stop_waiting)
 
 
 def create_resources(parts: Parts) -> routes.Resources:
@@ -147,6 +162,10 @@ def create_resources(parts: Parts) -> routes.Resources:
         readings_v2=ReadingsResourceV2(*readings),
         batch=BatchResource(callers, parts.ingest, settings),
         ingest=IngestResource(callers, parts.ingest, settings),
+        messages=MessagesResource(callers, parts.channel, settings),
+        message=MessageResource(catalog, callers),
+        control_subscription=SubscriptionResource(catalog, callers, parts.channel, settings),
+        control_acknowledgements=AcknowledgementsResource(catalog, callers, settings),
         keys=KeysResource(catalog, callers, settings),
         key=KeyResource(catalog, callers, settings),
         key_rotation=KeyRotationResource(catalog, callers, settings),

@@ -190,6 +190,43 @@ class QuerySettings(Struct, frozen=True, kw_only=True):
     max_readings: Annotated[int, _count("Readings one query answers at most.")] = 10_000
 
 
+class ControlSettings(Struct, frozen=True, kw_only=True):
+    """Messages to actuators."""
+
+    subscription_seconds: Annotated[
+        float,
+        Meta(
+            ge=1,
+            description="Seconds after which a subscription to an actuator ends that nobody uses.",
+        ),
+    ] = 300.0
+    redeliver_seconds: Annotated[
+        float,
+        Meta(
+            ge=0.1,
+            description="Seconds after which a message that expires is delivered again, when the "
+            "subscription has not acknowledged it.",
+        ),
+    ] = 15.0
+    max_expires_seconds: Annotated[
+        float, Meta(ge=1, description="Seconds after which a message may expire at most.")
+    ] = 604_800.0
+    max_messages: Annotated[
+        int,
+        _count("Messages that may wait for the subscriptions of one sensor; more is answered 429."),
+    ] = 1_000
+    max_message_bytes: Annotated[
+        int, _count("Bytes one message may have as JSON; more is answered 413.")
+    ] = 16_384
+    max_subscriptions: Annotated[
+        int, _count("Subscriptions to one actuator at a time; more is answered 429.")
+    ] = 100
+    max_waiting: Annotated[
+        int,
+        _count("Requests that may wait for messages at a time; more is answered 503."),
+    ] = 10_000
+
+
 class LogSettings(Struct, frozen=True, kw_only=True):
     """The log on standard error."""
 
@@ -218,6 +255,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     auth: AuthSettings = AuthSettings()
     ingest: IngestSettings = IngestSettings()
     query: QuerySettings = QuerySettings()
+    control: ControlSettings = ControlSettings()
     log: LogSettings = LogSettings()
 
     @property

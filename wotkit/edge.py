@@ -18,6 +18,8 @@ from msgspec import Struct
 from wotkit.errors import WotkitError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wotkit.config import Settings
     from wotkit.metrics import Histogram, RequestMetrics
 
@@ -61,8 +63,16 @@ class _Kind(Struct, frozen=True):
 class Edge:
     """Wraps an ASGI application."""
 
-    def __init__(self, app: Any, settings: Settings, metrics: RequestMetrics) -> None:
+    def __init__(
+        self,
+        app: Any,
+        settings: Settings,
+        metrics: RequestMetrics,
+        *,
+        stop_waiting: Callable[[], None] | None = None,
+    ) -> None:
         self._app = app
+        self._stop_waiting = stop_waiting
         self._metrics = metrics
         self._origins = frozenset(origin.encode() for origin in settings.http.cors_origins)
         self._any_origin = b"*" in self._origins
@@ -103,6 +113,11 @@ class Edge:
             return send(message)  # to be awaited by the framework: one frame less
 
         await self._app(scope, receive, observed_send)
+
+    def stop_waiting(self) -> None:
+        """Have requests answered that wait for something to happen: the server is to stop."""
+        if self._stop_waiting is not None:
+            self._stop_waiting()
 
     def _observe(self, scope: Any, status: int, seconds: float) -> None:
         kind = (scope.get(ROUTE), scope["method"], status)

@@ -307,6 +307,30 @@ class ResendMismatch(WotkitError):
     )
 
 
+class TooManyMessages(WotkitError):
+    """As many messages to an actuator wait as are kept."""
+
+    code = Code(
+        1505,
+        Category.TOO_MANY,
+        "Too many messages wait",
+        "The message was not taken: those that were sent before are still to be received. Send it "
+        "again after the seconds that Retry-After says. The limit is control.max_messages.",
+    )
+
+
+class TooManySubscriptions(WotkitError):
+    """An actuator has as many subscriptions as it may have."""
+
+    code = Code(
+        1506,
+        Category.TOO_MANY,
+        "Too many subscriptions",
+        "Go on using a subscription instead of making a new one at each start; an unused one ends "
+        "after control.subscription_seconds. The limit is control.max_subscriptions.",
+    )
+
+
 class Overloaded(WotkitError):
     """The queue of readings to store is full."""
 

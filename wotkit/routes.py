@@ -23,6 +23,10 @@ class Resources(NamedTuple):
     readings_v2: Any
     batch: Any
     ingest: Any
+    messages: Any
+    message: Any
+    control_subscription: Any
+    control_acknowledgements: Any
     keys: Any
     key: Any
     key_rotation: Any
@@ -49,6 +53,10 @@ def shared(resources: Resources) -> Iterator[Route]:
     yield Route("/sensors/{sensor}", resources.sensor)
     yield Route("/sensors/{sensor}/fields", resources.fields)
     yield Route("/sensors/{sensor}/fields/{field}", resources.field)
+    yield Route("/sensors/{sensor}/message", resources.messages)
+    yield Route("/sensors/{sensor}/message/{message}", resources.message)
+    yield Route("/control/sub/{subscription}", resources.control_subscription)
+    yield Route("/control/sub/{subscription}/ack", resources.control_acknowledgements)
 
 
 def v1(resources: Resources) -> Iterator[Route]:

@@ -13,6 +13,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+import uvicorn
 import uvicorn_worker
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
@@ -23,10 +24,12 @@ from wotkit.errors import WotkitError
 from wotkit.readings.store import StoreError
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from wotkit.config import Settings
+    from wotkit.edge import Edge
 
 LOCK_NAME: Final = "server.lock"
 BOOT_SECONDS: Final = 60
@@ -47,12 +50,24 @@ class TooManyWorkers(Exception):
     """SQLite allows one worker."""
 
 
+class Server(uvicorn.Server):
+    """A uvicorn server that first of all lets go who waits for something to happen."""
+
+    def __init__(self, config: uvicorn.Config, app: Edge) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop, without waiting for requests that would only wait themselves."""
+        self._app.stop_waiting()
+        await super().shutdown(sockets)
+
+
 class Worker(uvicorn_worker.UvicornWorker):  # type: ignore[misc]  # shipped without types
     """A uvicorn server under gunicorn, with the settings of this one."""
 
     CONFIG_KWARGS: Final[dict[str, Any]] = {
         "loop": "uvloop",
-        "http": "httptools",
         "ws": "none",
         "lifespan": "on",
         "server_header": False,
@@ -75,11 +90,23 @@ class Worker(uvicorn_worker.UvicornWorker):  # type: ignore[misc]  # shipped wit
         What a request makes is freed by reference counts; the default thresholds would walk every
         module and class again and again under load.
         """
+        from wotkit.http_protocol import Protocol  # as the application: in a worker only
+
+        self.config.http = Protocol
         _end_with_the_main_process()
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_ALLOCATIONS, *gc.get_threshold()[1:])
         super().run()
+
+    async def _serve(self) -> None:
+        """Do as the base class does, with a server of our own."""
+        self.config.app = self.wsgi
+        server = Server(self.config, self.wsgi)
+        self._install_sigquit_handler()
+        await server.serve(self.sockets)
+        if not server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
     def _install_sigquit_handler(self) -> None:
         """Let SIGQUIT end the worker in order, as gunicorn sends it after Ctrl-C.

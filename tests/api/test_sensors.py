@@ -60,6 +60,7 @@ def test_created_sensor_is_answered_whole_with_its_location(client: Any) -> None
         "id": made["id"],
         "owner": "alice",
         "publisher": "alice",
+        "control": "PUBLIC",
         "subscriberNames": [],
         "thingType": "SENSOR",
         "fields": [

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from wotkit.catalog.audit import Actor
-from wotkit.catalog.identity import ANONYMOUS, Identity
-from wotkit.errors import Unauthenticated
+from wotkit.catalog.identity import ADMIN, ANONYMOUS, Identity
+from wotkit.errors import MissingScope, Unauthenticated
 
 if TYPE_CHECKING:
     import falcon.asgi
@@ -54,6 +54,18 @@ class Callers:
         identity.require_known()
         return identity
 
+    async def identify_or_public(self, req: falcon.asgi.Request, scope: str) -> Identity:
+        """Return who is asking: the public, or somebody whose credentials allow ``scope``.
+
+        Raises:
+            Unauthenticated: credentials are wrong.
+            MissingScope: the credentials do not allow ``scope``.
+        """
+        identity = self._remembered(req) or await self._caller(req)
+        if not identity.anonymous:
+            identity.require(scope)
+        return identity
+
     async def identify_user(self, req: falcon.asgi.Request, what: str) -> Identity:
         """Return the user who is asking; a key that acts for one is refused.
 
@@ -63,6 +75,26 @@ class Callers:
         """
         identity = await self._caller(req)
         identity.require_user(what)
+        return identity
+
+    async def identify_anybody(self, req: falcon.asgi.Request) -> Identity:
+        """Return who is asking for what everybody may see; also there, wrong credentials are wrong.
+
+        Raises:
+            Unauthenticated: credentials are wrong.
+        """
+        return self._remembered(req) or await self._caller(req)
+
+    async def identify_admin(self, req: falcon.asgi.Request) -> Identity:
+        """Return the administrator who is asking.
+
+        Raises:
+            Unauthenticated: credentials are missing or wrong.
+            MissingScope: the user has not the role admin, or the key not the scope ``admin``.
+        """
+        identity = await self.identify(req, ADMIN)
+        if not identity.admin:
+            raise MissingScope("this method is for administrators", scope=ADMIN)
         return identity
 
     def _remembered(self, req: falcon.asgi.Request) -> Identity | None:

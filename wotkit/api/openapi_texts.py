@@ -10,6 +10,8 @@ TAGS: Final = {
     "Fields": "What a sensor's readings hold: each field has a name, a type and units.",
     "Readings": "A reading is a timestamp and named values. Whatever way it comes in, it is "
     "checked, stored and synchronized to disk before it is acknowledged.",
+    "Actuators": "A sensor may stand for something that acts, too. Messages are sent to it over "
+    "its control channel; the program that acts subscribes and waits for them.",
     "Keys": "A key lets a gateway or a script act for a user, within scopes, without the user's "
     "password. Keys are managed with a user name and password, never with a key.",
     "Operations": "For watchdogs, load balancers and Prometheus, and this description of the API.",
@@ -25,6 +27,11 @@ PATH_PARAMETERS: Final = {
     "timestamp": (
         "A time: ISO 8601 or milliseconds since 1970.",
         "2026-06-19T22:45:36.281Z",
+    ),
+    "message": ("The id of a message.", "17"),
+    "subscription": (
+        "The number of a subscription; to make one, the sensor as in other paths.",
+        "alice.greenhouse",
     ),
     "key": ("A key id: 16 hex digits.", "0123456789abcdef"),
     "asset": ("The name of a file of the reference page.", "reference.css"),

@@ -126,6 +126,13 @@ def _unzstd(body: bytes, limit: int) -> bytes:
     raise EOFError("it has too many frames")
 
 
+async def client_gone(req: falcon.asgi.Request) -> None:
+    """Return when the client has closed the connection; what is left of the body is skipped."""
+    receive = req._receive  # noqa: SLF001  # the framework gives it to event streams only
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 def media_type(req: falcon.asgi.Request) -> str:
     """Return the media type of the body without its parameters, in lower case."""
     return (req.content_type or "").partition(";")[0].strip().lower()

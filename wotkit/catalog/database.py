@@ -55,6 +55,10 @@ class Catalog:
         """Return a watch that tells whether cached tables have changed."""
         return engine.ChangeWatch(self.path)
 
+    def watch_messages(self) -> engine.ChangeWatch:
+        """Return a watch whose number is the id of the last message to an actuator."""
+        return engine.watch_messages(self.path)
+
     def read(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``work`` on one consistent state of the catalog."""
         with self._unit():
@@ -129,11 +133,11 @@ def _up_to_date(path: Path, busy_seconds: float) -> Database:
         with _as_refusals():
             _migrate(database, path, existed=existed)
             engine.count_changes(database, CACHED)
+        engine.keep_derived(database)
     except BaseException:
         engine.disconnect(database)
         raise
     return database
-        engine.keep_derived(database)
 
 
 def _migrate(database: Database, path: Path, *, existed: bool) -> None:

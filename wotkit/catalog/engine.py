@@ -176,6 +176,15 @@ def wildcard(column: Any, parts: Sequence[str]) -> Any:
     return Expression(column, "GLOB", "*".join(literal))
 
 
+_CACHED_TABLES: Final = "SELECT number FROM revision"
+_MESSAGES: Final = "SELECT coalesce(max(value), 0) FROM counter WHERE name = 'control_message'"
+
+
+def watch_messages(path: Path) -> ChangeWatch:
+    """Return a watch whose number is the id of the last message to an actuator."""
+    return ChangeWatch(path, _MESSAGES)
+
+
 class ChangeWatch:
     """Tells, at about 2 µs a call, whether cached tables have changed since they were read.
 
@@ -184,8 +193,9 @@ class ChangeWatch:
     revision read. To be used in one thread.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, question: str = _CACHED_TABLES) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None)
+        self._question = question
         self._execute = self._connection.execute
         self._version = -1
         self.seen = -1
@@ -196,7 +206,7 @@ class ChangeWatch:
         (version,) = self._execute("PRAGMA data_version").fetchone()
         if version != self._version:
             self._version = version
-            (self.seen,) = self._execute("SELECT number FROM revision").fetchone()
+            (self.seen,) = self._execute(self._question).fetchone()
         return self.seen
 
     def close(self) -> None:

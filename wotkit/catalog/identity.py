@@ -118,6 +118,15 @@ def writable(identity: Identity) -> Any:
     return Sensor.owner.in_(list(identity.accounts)) & _within(identity)
 
 
+def controllable(identity: Identity) -> Any:
+    """Return the condition under which ``identity`` may send messages to a sensor's actuator."""
+    anyone = Sensor.control.is_null() | (Sensor.control == "PUBLIC")
+    condition = (Sensor.visibility == "PUBLIC") & anyone
+    if identity.accounts:
+        condition |= Sensor.owner.in_(list(identity.accounts))
+    return condition & _within(identity)
+
+
 def _within(identity: Identity) -> Any:
     if identity.sensors is None:
         return True

@@ -136,14 +136,15 @@ class Sensor(Base):
     visibility = CharField(max_length=7, default="PRIVATE")
     image_url = TextField(null=True)
     created = BigIntegerField()
+    control = CharField(max_length=6, null=True)
 
     class Meta:
         indexes = (
             (("owner", "name"), True),
             (("latitude", "longitude"), False),
             (("visibility", "id"), False),
-        )
             (("visibility", "created"), False),
+        )
 
 
 class Field(Base):
@@ -173,7 +174,6 @@ class Tag(Base):
         indexes = ((("folded", "sensor"), False),)
 
 
-class Metadata(Base):
 class TagUse(Base):
     """How many sensors have a tag; triggers keep it (:mod:`wotkit.catalog.engine`).
 
@@ -191,6 +191,7 @@ class TagUse(Base):
         primary_key = CompositeKey("scope", "folded")
 
 
+class Metadata(Base):
     """One name-value pair of a sensor: ``value`` as JSON, ``text`` as queries compare it."""
 
     sensor = ForeignKeyField(Sensor, backref="metadata", on_delete="CASCADE")
@@ -226,10 +227,10 @@ class Group(Base):
     visibility = CharField(max_length=7, default="PRIVATE")
     image_url = TextField(null=True)
     created = BigIntegerField()
-
     publisher = CharField(max_length=50, null=True)
     tags = TextField(null=True)
     metadata = TextField(null=True)
+
     class Meta:
         table_name = "sensor_group"
         indexes = ((("owner", "name"), True),)
@@ -327,6 +328,39 @@ class PendingCast(Base):
         primary_key = CompositeKey("sensor", "field")
 
 
+class ControlSubscription(Base):
+    """Somebody who is listening to a sensor's control channel; ``used`` is when it last asked."""
+
+    id = BigIntegerField(primary_key=True)
+    sensor = ForeignKeyField(Sensor, backref="listeners", on_delete="CASCADE")
+    user = ForeignKeyField(User, on_delete="CASCADE")
+    used = BigIntegerField()
+
+
+class ControlMessage(Base):
+    """A message to a sensor; with ``expires`` it is to be acknowledged, and its sender may ask."""
+
+    id = BigIntegerField(primary_key=True)
+    sensor = ForeignKeyField(Sensor, on_delete="CASCADE")
+    sender = ForeignKeyField(User, null=True, on_delete="SET NULL")
+    at = BigIntegerField()
+    expires = BigIntegerField(null=True)
+    body = TextField()
+    delivered = BigIntegerField(null=True)
+    acknowledged = BigIntegerField(null=True)
+
+
+class ControlDelivery(Base):
+    """A message for a subscription; ``handed`` is when it got it without acknowledging it yet."""
+
+    subscription = ForeignKeyField(ControlSubscription, on_delete="CASCADE")
+    message = ForeignKeyField(ControlMessage, on_delete="CASCADE")
+    handed = BigIntegerField(null=True)
+
+    class Meta:
+        primary_key = CompositeKey("subscription", "message")
+
+
 class Revision(Base):
     """One row that counts changes to whatever processes cache; triggers keep it."""
 
@@ -355,6 +389,7 @@ MODELS: Final[tuple[type[Base], ...]] = (
     Sensor,
     Field,
     Tag,
+    TagUse,
     Metadata,
     Subscription,
     Group,
@@ -366,6 +401,8 @@ MODELS: Final[tuple[type[Base], ...]] = (
     Audit,
     DroppedSensor,
     PendingCast,
+    ControlSubscription,
+    ControlMessage,
+    ControlDelivery,
     Revision,
 )
-    TagUse,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 NAME: Final = re.compile(r"[a-z_][a-z0-9_-]{3,49}")
 VISIBILITIES: Final = ("PUBLIC", "PRIVATE")
+CONTROLS: Final = ("PUBLIC", "OWNER")
 MAX_TEXT: Final = 255
 MAX_LONG_TEXT: Final = 10_000
 MAX_MEMBERS: Final = 100
@@ -91,6 +92,12 @@ def _visibility(text: str) -> str | None:
     return None if text.upper() in VISIBILITIES else "is invalid: it is neither PUBLIC nor PRIVATE"
 
 
+def _control(text: str | None) -> str | None:
+    if text is None or text.upper() in CONTROLS:
+        return None
+    return "is invalid: it is neither PUBLIC nor OWNER"
+
+
 def _image_url(text: str | None) -> str | None:
     return None if text is None else _text(text, MAX_LONG_TEXT)
 
@@ -132,6 +139,7 @@ _CHECKS: Final[dict[str, Callable[[Any], str | None]]] = {
     "long_name": _required_text(MAX_TEXT),
     "description": _required_text(MAX_LONG_TEXT),
     "visibility": _visibility,
+    "control": _control,
     "image_url": _image_url,
     "tags": _tags,
     "metadata": _metadata,

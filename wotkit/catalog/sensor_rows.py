@@ -47,10 +47,19 @@ class SensorRow(Struct):
     visibility: str
     image_url: str | None
     created: int
+    chosen_control: str | None = None
+    """Who may control it, if somebody said so; see :attr:`control`."""
     tags: Sequence[str] = ()
     metadata: dict[str, Scalar] = {}
     subscribers: Sequence[str] = ()
     fields: _Fields = ()
+
+    @property
+    def control(self) -> str:
+        """Who may control it: ``PUBLIC`` or ``OWNER``."""
+        if self.chosen_control is not None:
+            return self.chosen_control
+        return "PUBLIC" if self.visibility == "PUBLIC" else "OWNER"
 
 
 def get(identity: Identity, reference: str) -> SensorRow:
@@ -101,6 +110,7 @@ def _load_rows(sensor_ids: Sequence[int]) -> dict[int, SensorRow]:
             Sensor.visibility,
             Sensor.image_url,
             Sensor.created,
+            Sensor.control,
         )
         .join(Account, on=(Account.id == Sensor.owner))
         .join_from(Sensor, publisher, JOIN.LEFT_OUTER, on=(publisher.id == Sensor.publisher))

@@ -54,6 +54,13 @@ _Metadata = Annotated[
 ]
 _ImageUrl = Annotated[str | None, Meta(description="Address of a picture; null is none.")]
 _Visibility = Annotated[str, Meta(description="`PUBLIC` or `PRIVATE`.")]
+_Control = Annotated[
+    str | None,
+    Meta(
+        description="Who may send messages to its actuator: `PUBLIC` (whoever can see it) or "
+        "`OWNER`; null or absent: PUBLIC while the sensor is public, OWNER while it is private."
+    ),
+]
 _Latitude = Annotated[float, Meta(description="Degrees north (WGS 84).")]
 _Longitude = Annotated[float, Meta(description="Degrees east (WGS 84).")]
 
@@ -77,6 +84,7 @@ class NewSensor(Struct, kw_only=True, rename="camel"):
     latitude: _Latitude = 0.0
     longitude: _Longitude = 0.0
     visibility: _Visibility = PRIVATE
+    control: _Control = None
     image_url: _ImageUrl = None
     tags: _Tags = []
     metadata: _Metadata = {}
@@ -104,6 +112,7 @@ class SensorChange(Struct, kw_only=True, rename="camel"):
     visibility: Annotated[str, Meta(description="PRIVATE ends every subscription.")] | UnsetType = (
         UNSET
     )
+    control: _Control | UnsetType = UNSET
     image_url: _ImageUrl | UnsetType = UNSET
     tags: _Tags | UnsetType = UNSET
     metadata: _Metadata | UnsetType = UNSET
@@ -269,10 +278,11 @@ def _owner(identity: Identity, sensor: NewSensor) -> tuple[int, str]:
 
 def _columns(sensor: NewSensor | SensorChange) -> dict[str, Any]:
     """Return the columns that are present."""
-    names = ("long_name", "description", "latitude", "longitude", "visibility", "image_url")
-    values = {name: getattr(sensor, name) for name in names}
-    if values["visibility"] is not UNSET:
-        values["visibility"] = values["visibility"].upper()
+    plain = ("long_name", "description", "latitude", "longitude", "image_url")
+    values = {name: getattr(sensor, name) for name in plain}
+    for name in ("visibility", "control"):
+        value = getattr(sensor, name)
+        values[name] = value.upper() if isinstance(value, str) else value
     return {name: value for name, value in values.items() if value is not UNSET}
 
 

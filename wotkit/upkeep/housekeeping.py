@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from wotkit import times
 from wotkit.catalog import audit, fields, logins, sensors
+from wotkit.control import channel
 from wotkit.errors import WotkitError
 from wotkit.readings.store import CastField, DropSensor, ForgetResends
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from wotkit.auth.authenticator import Authenticator
     from wotkit.catalog.database import Catalog
     from wotkit.config import Settings
+    from wotkit.control.channel import Channel
     from wotkit.ingest.door import Door
 
 DAY: Final = 86_400 * times.MICROSECONDS
@@ -35,11 +37,17 @@ class Housekeeping:
     """Runs the chores of one process."""
 
     def __init__(
-        self, catalog: Catalog, door: Door, authenticator: Authenticator, settings: Settings
+        self,
+        catalog: Catalog,
+        door: Door,
+        authenticator: Authenticator,
+        channel: Channel,
+        settings: Settings,
     ) -> None:
         self._catalog = catalog
         self._door = door
         self._authenticator = authenticator
+        self._channel = channel
         self._settings = settings
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -48,6 +56,8 @@ class Housekeeping:
         self._tasks = [
             asyncio.create_task(_repeat(SWEEP_SECONDS, self.sweep, at_once=True)),
             asyncio.create_task(_repeat(USES_SECONDS, self._authenticator.flush_uses)),
+            asyncio.create_task(_repeat(self._channel.use_seconds, self._channel.note_uses)),
+            asyncio.create_task(_repeat(channel.SWEEP_SECONDS, self._channel.sweep, at_once=True)),
         ]
 
     async def stop(self) -> None:

@@ -55,6 +55,9 @@ class SensorAnswer(Struct, kw_only=True, rename="camel"):
     latitude: float
     longitude: float
     visibility: str
+    control: Annotated[
+        str, Meta(description="Who may send it messages: `PUBLIC`, whoever can see it, or `OWNER`.")
+    ]
     owner: str
     publisher: Annotated[str, Meta(description="The user who created it.")] | UnsetType = UNSET
     tags: list[str]
@@ -142,6 +145,7 @@ def sensor_answer(row: SensorRow, latest: Latest | None) -> SensorAnswer:
         latitude=row.latitude,
         longitude=row.longitude,
         visibility=row.visibility,
+        control=row.control,
         owner=row.owner,
         publisher=UNSET if row.publisher is None else row.publisher,
         tags=list(row.tags),
