@@ -18,7 +18,7 @@ LAYERS = (
     {"catalog", "readings", "metrics", "logs"},
     {"ingest", "control", "gviz", "auth", "edge"},
     {"api", "web", "mqtt", "live", "alerts", "upkeep", "routes", "demo"},
-    {"cli", "app", "server"},
+    {"cli", "app", "server", "http_protocol"},
 )
 """A part imports from its own layer and from those before it, never from one after it."""
 

@@ -124,4 +124,6 @@ def start(settings: LogSettings, stream: TextIO | None = None) -> None:
         logger = logging.getLogger(name)
         logger.handlers = []  # none at all: then uvicorn does not even make the records
         logger.propagate = False
+    # at debug it writes every statement with its values, hashes of passwords among them
+    logging.getLogger("peewee").setLevel(logging.INFO)
     logging.captureWarnings(capture=True)
