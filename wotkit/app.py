@@ -13,6 +13,7 @@ from wotkit.api.health import HealthResource, MetricsResource, ReadyResource
 from wotkit.api.openapi import Document, OpenApiResource
 from wotkit.api.reference import Page, ReferenceAssetResource, ReferenceResource
 from wotkit.api.shortcut import Shortcut
+from wotkit.api.v1.activity import Activity
 from wotkit.api.v1.control import (
     AcknowledgementsResource,
     MessageResource,
@@ -20,8 +21,15 @@ from wotkit.api.v1.control import (
     SubscriptionResource,
 )
 from wotkit.api.v1.fields import FieldResource, FieldsResource
+from wotkit.api.v1.groups import GroupResource, GroupSensorResource, GroupsResource
+from wotkit.api.v1.news import NewsResource
+from wotkit.api.v1.orgs import MemberResource, MembersResource, OrgResource, OrgsResource
 from wotkit.api.v1.readings import ReadingsAtResource, ReadingsResource
 from wotkit.api.v1.sensors import SensorResource, SensorsResource
+from wotkit.api.v1.stats import StatsResource
+from wotkit.api.v1.subscriptions import SensorSubscriptionResource, SubscriptionsResource
+from wotkit.api.v1.tags import TagsResource
+from wotkit.api.v1.users import UserResource, UsersResource
 from wotkit.api.v2.batch import BatchResource
 from wotkit.api.v2.ingest import IngestResource
 from wotkit.api.v2.keys import KeyResource, KeyRotationResource, KeysResource
@@ -152,11 +160,28 @@ def create_resources(parts: Parts) -> routes.Resources:
     page = Page(document)
     readings = (callers, parts.ingest, parts.directory, parts.readers, settings)
     sensors = (catalog, callers, parts.readers, parts.door, settings)
+    groups = (catalog, callers, parts.readers, settings)
+    orgs = (catalog, callers, parts.door, settings)
+    activity = Activity(parts.readers, settings.query)
     resources = routes.Resources(
         sensors=SensorsResource(*sensors),
         sensor=SensorResource(*sensors),
         fields=FieldsResource(*sensors),
         field=FieldResource(*sensors),
+        subscriptions=SubscriptionsResource(catalog, callers, parts.readers),
+        sensor_subscription=SensorSubscriptionResource(catalog, callers),
+        groups=GroupsResource(*groups),
+        group=GroupResource(*groups),
+        group_sensor=GroupSensorResource(*groups),
+        tags=TagsResource(catalog, callers, activity),
+        orgs=OrgsResource(*orgs),
+        org=OrgResource(*orgs),
+        members=MembersResource(*orgs),
+        member=MemberResource(*orgs),
+        users=UsersResource(catalog, callers, settings),
+        user=UserResource(catalog, callers, settings),
+        news=NewsResource(catalog, callers),
+        stats=StatsResource(catalog, callers, activity),
         readings=ReadingsResource(*readings),
         readings_at=ReadingsAtResource(callers, parts.ingest),
         readings_v2=ReadingsResourceV2(*readings),

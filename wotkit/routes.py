@@ -18,6 +18,20 @@ class Resources(NamedTuple):
     sensor: Any
     fields: Any
     field: Any
+    subscriptions: Any
+    sensor_subscription: Any
+    groups: Any
+    group: Any
+    group_sensor: Any
+    tags: Any
+    orgs: Any
+    org: Any
+    members: Any
+    member: Any
+    users: Any
+    user: Any
+    news: Any
+    stats: Any
     readings: Any
     readings_at: Any
     readings_v2: Any
@@ -53,6 +67,20 @@ def shared(resources: Resources) -> Iterator[Route]:
     yield Route("/sensors/{sensor}", resources.sensor)
     yield Route("/sensors/{sensor}/fields", resources.fields)
     yield Route("/sensors/{sensor}/fields/{field}", resources.field)
+    yield Route("/subscribe", resources.subscriptions)
+    yield Route("/subscribe/{sensor}", resources.sensor_subscription)
+    yield Route("/groups", resources.groups)
+    yield Route("/groups/{group}", resources.group)
+    yield Route("/groups/{group}/sensors/{sensor}", resources.group_sensor)
+    yield Route("/tags", resources.tags)
+    yield Route("/orgs", resources.orgs)
+    yield Route("/orgs/{org}", resources.org)
+    yield Route("/orgs/{org}/members", resources.members)
+    yield Route("/orgs/{org}/members/{user}", resources.member)
+    yield Route("/users", resources.users)
+    yield Route("/users/{user}", resources.user)
+    yield Route("/news", resources.news)
+    yield Route("/stats", resources.stats)
     yield Route("/sensors/{sensor}/message", resources.messages)
     yield Route("/sensors/{sensor}/message/{message}", resources.message)
     yield Route("/control/sub/{subscription}", resources.control_subscription)

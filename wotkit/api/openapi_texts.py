@@ -12,6 +12,14 @@ TAGS: Final = {
     "checked, stored and synchronized to disk before it is acknowledged.",
     "Actuators": "A sensor may stand for something that acts, too. Messages are sent to it over "
     "its control channel; the program that acts subscribes and waits for them.",
+    "Subscriptions": "The sensors that a user follows. Making a sensor private ends them.",
+    "Groups": "A group is a named set of sensors. It is public or private, as a sensor is; of its "
+    "sensors everybody sees what is visible to it.",
+    "Tags": "The tags of sensors, and how many have each.",
+    "Organizations": "An organization may own sensors and groups; its members read and write them. "
+    "Administrators manage organizations.",
+    "Users": "Accounts, managed by administrators. They are disabled, never deleted.",
+    "News and stats": "What goes on in public, for everybody.",
     "Keys": "A key lets a gateway or a script act for a user, within scopes, without the user's "
     "password. Keys are managed with a user name and password, never with a key.",
     "Operations": "For watchdogs, load balancers and Prometheus, and this description of the API.",
@@ -24,6 +32,12 @@ PATH_PARAMETERS: Final = {
         "alice.greenhouse",
     ),
     "field": ("The name of a field.", "temperature"),
+    "group": (
+        "A group: its numeric id, `owner.name`, or the name alone when it is your own.",
+        "alice.glasshouses",
+    ),
+    "org": ("An organization: its name or numeric id.", "greenfingers"),
+    "user": ("A user: its name or numeric id; a member: its name.", "alice"),
     "timestamp": (
         "A time: ISO 8601 or milliseconds since 1970.",
         "2026-06-19T22:45:36.281Z",

@@ -152,8 +152,8 @@ def sensor_answer(row: SensorRow, latest: Latest | None) -> SensorAnswer:
         metadata=row.metadata,
         image_url=UNSET if row.image_url is None else row.image_url,
         fields=field_answers(row.fields, latest),
-        last_update=UNSET if latest is None else _iso(latest.updated),
-        created=_iso(row.created),
+        last_update=UNSET if latest is None else iso(latest.updated),
+        created=iso(row.created),
         subscriber_names=list(row.subscribers),
     )
 
@@ -173,7 +173,7 @@ def field_answers(rows: Iterable[FieldRow], latest: Latest | None) -> list[Field
         )
         if row.name in values:
             answer.value, ts = values[row.name]
-            answer.last_update = _iso(ts)
+            answer.last_update = iso(ts)
         answers.append(answer)
     return answers
 
@@ -251,5 +251,6 @@ def _convert_fields(value: Any, place: str, problems: dict[str, str]) -> list[Ne
     return fields
 
 
-def _iso(micros: int) -> str:
+def iso(micros: int) -> str:
+    """Return a time as sensors show it: ISO 8601 in UTC, with milliseconds."""
     return times.to_iso(micros - micros % times.MILLISECONDS)
