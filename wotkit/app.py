@@ -20,6 +20,7 @@ from wotkit.api.v1.control import (
     MessagesResource,
     SubscriptionResource,
 )
+from wotkit.api.v1.data_table import DataTableResource
 from wotkit.api.v1.fields import FieldResource, FieldsResource
 from wotkit.api.v1.groups import GroupResource, GroupSensorResource, GroupsResource
 from wotkit.api.v1.news import NewsResource
@@ -184,6 +185,9 @@ def create_resources(parts: Parts) -> routes.Resources:
         stats=StatsResource(catalog, callers, activity),
         readings=ReadingsResource(*readings),
         readings_at=ReadingsAtResource(callers, parts.ingest),
+        data_table=DataTableResource(
+            catalog, callers, parts.directory, parts.readers, settings
+        ),
         readings_v2=ReadingsResourceV2(*readings),
         batch=BatchResource(callers, parts.ingest, settings),
         ingest=IngestResource(callers, parts.ingest, settings),

@@ -188,6 +188,10 @@ class QuerySettings(Struct, frozen=True, kw_only=True):
     ] = 15.0
     max_sensors: Annotated[int, _count("Sensors one list answers at most.")] = 1_000
     max_readings: Annotated[int, _count("Readings one query answers at most.")] = 10_000
+    max_table_readings: Annotated[
+        int,
+        _count("Readings a query in the language of dataTable may load; beyond it, it is refused."),
+    ] = 100_000
 
 
 class ControlSettings(Struct, frozen=True, kw_only=True):

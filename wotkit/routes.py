@@ -34,6 +34,7 @@ class Resources(NamedTuple):
     stats: Any
     readings: Any
     readings_at: Any
+    data_table: Any
     readings_v2: Any
     batch: Any
     ingest: Any
@@ -67,6 +68,7 @@ def shared(resources: Resources) -> Iterator[Route]:
     yield Route("/sensors/{sensor}", resources.sensor)
     yield Route("/sensors/{sensor}/fields", resources.fields)
     yield Route("/sensors/{sensor}/fields/{field}", resources.field)
+    yield Route("/sensors/{sensor}/dataTable", resources.data_table)
     yield Route("/subscribe", resources.subscriptions)
     yield Route("/subscribe/{sensor}", resources.sensor_subscription)
     yield Route("/groups", resources.groups)

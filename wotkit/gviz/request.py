@@ -40,6 +40,7 @@ def parse_request(tqx: str, *, plain: bool) -> tuple[TableRequest, ProtocolError
         name, colon, value = pair.partition(":")
         if not colon:
             wrong.append(f"{pair[:40]!r} in tqx has not the form name:value")
+            continue
         given[name.strip()] = value.strip()
     request_id = given.get("reqId", "0")
     if not _REQUEST_ID.fullmatch(request_id):
