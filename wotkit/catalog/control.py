@@ -218,6 +218,19 @@ def take(identity: Identity, subscription: int, settings: ControlSettings) -> li
     return found
 
 
+def take_each(
+    callers: Iterable[tuple[Identity, int]], settings: ControlSettings
+) -> list[list[Message] | NotFound]:
+    """:func:`take` for many callers and their subscriptions, in one transaction."""
+    found: list[list[Message] | NotFound] = []
+    for identity, subscription in callers:
+        try:
+            found.append(take(identity, subscription, settings))
+        except NotFound as error:  # raised before it changes anything
+            found.append(error)
+    return found
+
+
 def acknowledge(
     identity: Identity, subscription: int, messages: Collection[int], settings: ControlSettings
 ) -> list[int]:

@@ -12,14 +12,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from wotkit import times
 from wotkit.catalog import control
 from wotkit.errors import Overloaded, WotkitError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from wotkit.catalog.control import Message, Sent
     from wotkit.catalog.database import Catalog
@@ -35,6 +35,12 @@ RETRY_SECONDS: Final = 1
 _log: Final = logging.getLogger(__name__)
 
 
+class _Taker(NamedTuple):
+    identity: Identity
+    subscription: int
+    future: asyncio.Future[list[Message]]
+
+
 class Channel:
     """The control channel of one process; to be used on the event loop's thread."""
 
@@ -43,13 +49,16 @@ class Channel:
         self._catalog = catalog
         self._watch = watch
         self._settings = settings
-        self._waiting: dict[int, set[asyncio.Event]] = {}
+        self._waiting: dict[int, dict[asyncio.Event, None]] = {}
+        """Who waits for the messages of a subscription, in the order of coming."""
         self._count = 0
         self._used: set[int] = set()
         self._seen = 0
         """The id of the last message whose subscriptions were woken."""
         self._watching = False
         self._catching_up: asyncio.Task[None] | None = None
+        self._takers: list[_Taker] = []
+        self._taking: asyncio.Task[None] | None = None
         self._stopping = False
 
     @property
@@ -96,9 +105,7 @@ class Channel:
                 )
                 self._used.add(subscription)
                 if outlook.ready and not self._stopping:
-                    found = await self._catalog.writing(
-                        control.take, identity, subscription, self._settings
-                    )
+                    found = await self._take(identity, subscription)
                     if found:
                         return found
                 left = end - loop.time()
@@ -110,7 +117,9 @@ class Channel:
     def stop_waiting(self) -> None:
         """Let everybody who waits go, with nothing; nobody waits from now on."""
         self._stopping = True
-        self._wake(list(self._waiting))
+        for events in self._waiting.values():
+            for event in events:
+                event.set()
 
     async def note_uses(self) -> None:
         """Write which subscriptions were used since the last time, in one transaction."""
@@ -130,8 +139,9 @@ class Channel:
     async def close(self) -> None:
         """Let everybody go, and write the last uses."""
         self.stop_waiting()
-        if self._catching_up is not None:
-            await self._catching_up
+        for task in (self._catching_up, self._taking):
+            if task is not None:
+                await task
         try:
             await self.note_uses()
         except WotkitError as error:
@@ -144,7 +154,7 @@ class Channel:
         if self._count >= self._settings.max_waiting:
             raise Overloaded(f"{self._count} requests wait for messages", retry_after=RETRY_SECONDS)
         event = asyncio.Event()
-        self._waiting.setdefault(subscription, set()).add(event)
+        self._waiting.setdefault(subscription, {})[event] = None
         self._count += 1
         self._start_watching()
         try:
@@ -152,14 +162,41 @@ class Channel:
         finally:
             self._count -= 1
             events = self._waiting[subscription]
-            events.remove(event)
-            if not events:
+            del events[event]
+            if events:
+                self._wake([subscription])  # there may be more than this one took
+            else:
                 del self._waiting[subscription]
 
     def _wake(self, subscriptions: Iterable[int]) -> None:
+        """Wake whoever waits longest for the messages of each subscription."""
         for subscription in subscriptions:
             for event in self._waiting.get(subscription, ()):
                 event.set()
+                break
+
+    async def _take(self, identity: Identity, subscription: int) -> list[Message]:
+        """Take messages, together with all others who are about to: one transaction for many."""
+        future: asyncio.Future[list[Message]] = asyncio.get_running_loop().create_future()
+        self._takers.append(_Taker(identity, subscription, future))
+        if self._taking is None:
+            self._taking = asyncio.create_task(self._take_together())
+        return await future
+
+    async def _take_together(self) -> None:
+        while self._takers:
+            # who hung up meanwhile takes nothing
+            takers = [taker for taker in self._takers if not taker.future.done()]
+            self._takers = []
+            try:
+                found = await self._catalog.writing(
+                    control.take_each, [taker[:2] for taker in takers], self._settings
+                )
+            except Exception as error:  # noqa: BLE001  # it is told to whoever waits for it
+                _answer(takers, [error] * len(takers))
+            else:
+                _answer(takers, found)
+        self._taking = None
 
     def _start_watching(self) -> None:
         if self._watching or self._stopping:
@@ -187,6 +224,16 @@ class Channel:
             _log.warning("messages of other processes are looked for again: %s", error)
         finally:
             self._catching_up = None
+
+
+def _answer(takers: Sequence[_Taker], answers: Sequence[list[Message] | Exception]) -> None:
+    for taker, answer in zip(takers, answers, strict=True):
+        if taker.future.done():
+            continue
+        if isinstance(answer, Exception):
+            taker.future.set_exception(answer)
+        else:
+            taker.future.set_result(answer)
 
 
 async def _until(event: asyncio.Event, seconds: float) -> None:
