@@ -34,7 +34,10 @@ MANY = json.dumps([{"sensor": "alice.roof", "value": each} for each in range(BAT
 
 
 class Load:
-    """Connections that send without a pause, whatever they are answered."""
+    """Connections that send without a pause, whatever they are answered.
+
+    Half of them share the first key, and so come up against its rate.
+    """
 
     def __init__(self, server: ServerProcess, keys: list[Key]) -> None:
         self.answers: Counter[int] = Counter()
@@ -43,7 +46,7 @@ class Load:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._threads = [
-            threading.Thread(target=self._run, args=(keys[number % len(keys)],), daemon=True)
+            threading.Thread(target=self._run, args=(keys[number % 2 * number // 8],), daemon=True)
             for number in range(CONNECTIONS)
         ]
 
@@ -78,11 +81,11 @@ def largest_while(server: ServerProcess, seconds: float) -> float:
     return largest
 
 
-def queue_depth(server: ServerProcess) -> float:
+def metric(server: ServerProcess, name: str) -> float:
     with server.wire() as wire:
         lines = wire.get("/metrics").body.decode().splitlines()
-    (line,) = [line for line in lines if line.startswith("wotkit_ingest_queue_readings ")]
-    return float(line.split()[1])
+    (line,) = [line for line in lines if line.startswith(name + " ")]
+    return float(line.rpartition(" ")[2])
 
 
 @pytest.mark.parametrize("seconds", [5, pytest.param(30, marks=pytest.mark.slow)])
@@ -93,7 +96,7 @@ def test_overload_is_answered_503_or_429_within_bounded_memory(
     options = [part for limit in limits for part in ("--set", limit)]
     with ServerProcess(tmp_path / "data", *options) as server:
         add_alice(server)
-        keys = [server.add_key("alice") for _ in range(16)]
+        keys = [server.add_key("alice") for _ in range(CONNECTIONS // 8)]
         calm = server.resident_mib()
         with Load(server, keys) as load:
             halves = [largest_while(server, seconds / 2) for _ in range(2)]
@@ -102,6 +105,8 @@ def test_overload_is_answered_503_or_429_within_bounded_memory(
         assert answers.keys() == {201, 429, 503}
         assert answers.total() > 10 * answers[201]  # it was an overload
         assert not load.without_retry_after
+        refused = metric(server, 'wotkit_readings_refused_total{reason="queue full"}')
+        assert refused == BATCH * answers[503]
         assert max(halves) < LARGEST_MIB
         if seconds > WARM_UP_SECONDS:
             assert halves[1] - halves[0] < CREEP_MIB
@@ -112,7 +117,7 @@ def test_overload_is_answered_503_or_429_within_bounded_memory(
 
 
 def assert_normal_within_seconds(server: ServerProcess, alice: Wire) -> None:
-    wait_until(lambda: queue_depth(server) == 0, 5, "an empty queue")
+    wait_until(lambda: metric(server, "wotkit_ingest_queue_readings") == 0, 5, "an empty queue")
     for _ in range(20):
         began = time.monotonic()
         assert alice.call("POST", "/api/sensors/alice.roof/data", SINGLE).status == 201
