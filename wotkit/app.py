@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Any
 import falcon.asgi
 
 from wotkit import routes
+from wotkit.alerts.deliver import Courier
+from wotkit.alerts.evaluate import Evaluator
+from wotkit.alerts.transports.email import EmailTransport
+from wotkit.alerts.transports.webhook import WebhookTransport
 from wotkit.api import errors as api_errors
 from wotkit.api.caller import Callers
 from wotkit.api.health import HealthResource, MetricsResource, ReadyResource
@@ -31,7 +35,14 @@ from wotkit.api.v1.stats import StatsResource
 from wotkit.api.v1.subscriptions import SensorSubscriptionResource, SubscriptionsResource
 from wotkit.api.v1.tags import TagsResource
 from wotkit.api.v1.users import UserResource, UsersResource
+from wotkit.api.v2.alerts import (
+    AlertDeliveriesResource,
+    AlertResource,
+    AlertsResource,
+    AlertTestResource,
+)
 from wotkit.api.v2.batch import BatchResource
+from wotkit.api.v2.inbox import InboxMessageResource, InboxResource
 from wotkit.api.v2.ingest import IngestResource
 from wotkit.api.v2.keys import KeyResource, KeyRotationResource, KeysResource
 from wotkit.api.v2.readings import ReadingsResource as ReadingsResourceV2
@@ -45,6 +56,7 @@ from wotkit.ingest.accept import Ingest
 from wotkit.ingest.directory import SensorDirectory
 from wotkit.ingest.door import Door
 from wotkit.ingest.rates import RateLimiter
+from wotkit.live.hub import Hub
 from wotkit.metrics import Collector, IngestMetrics, RequestMetrics, SizeMetrics
 from wotkit.readings.readers import ReaderPool
 from wotkit.readings.sqlite import FILE_NAME, SqliteStore
@@ -73,7 +85,21 @@ class Parts:
         self.authenticator = Authenticator(self.catalog, settings.auth, watch)
         self.requests = RequestMetrics()
         self.ingest_metrics = IngestMetrics()
-        self.door = Door(self.store, settings.ingest, self.ingest_metrics)
+        hub = Hub()
+        self.door = Door(self.store, settings.ingest, self.ingest_metrics, hub)
+        self.courier = Courier(
+            self.catalog,
+            {"email": EmailTransport(settings.mail), "webhook": WebhookTransport(settings.alerts)},
+            settings,
+        )
+        self.evaluator = Evaluator(
+            self.catalog,
+            self.catalog.watch(),
+            self.readers,
+            hub,
+            settings.alerts,
+            self.courier.wake,
+        )
         self.directory = SensorDirectory(self.catalog, watch, settings.ingest)
         self.ingest = Ingest(
             self.directory,
@@ -90,6 +116,8 @@ class Parts:
     def start(self) -> None:
         """Start what works by itself; to be called in the event loop."""
         self.door.start()
+        self.evaluator.start()
+        self.courier.start()
         self.housekeeping.start()
 
     def stop_waiting(self) -> None:
@@ -101,6 +129,8 @@ class Parts:
         await self.housekeeping.stop()
         await self.channel.close()
         await self.door.close()
+        await self.evaluator.stop()
+        await self.courier.stop()
         self.readers.close()
         self.store.close()
         self.authenticator.close()
@@ -161,6 +191,7 @@ def create_resources(parts: Parts) -> routes.Resources:
     page = Page(document)
     readings = (callers, parts.ingest, parts.directory, parts.readers, settings)
     sensors = (catalog, callers, parts.readers, parts.door, settings)
+    alerts = (catalog, callers, parts.readers, settings)
     groups = (catalog, callers, parts.readers, settings)
     orgs = (catalog, callers, parts.door, settings)
     activity = Activity(parts.readers, settings.query)
@@ -185,9 +216,7 @@ def create_resources(parts: Parts) -> routes.Resources:
         stats=StatsResource(catalog, callers, activity),
         readings=ReadingsResource(*readings),
         readings_at=ReadingsAtResource(callers, parts.ingest),
-        data_table=DataTableResource(
-            catalog, callers, parts.directory, parts.readers, settings
-        ),
+        data_table=DataTableResource(catalog, callers, parts.directory, parts.readers, settings),
         readings_v2=ReadingsResourceV2(*readings),
         batch=BatchResource(callers, parts.ingest, settings),
         ingest=IngestResource(callers, parts.ingest, settings),
@@ -195,6 +224,12 @@ def create_resources(parts: Parts) -> routes.Resources:
         message=MessageResource(catalog, callers),
         control_subscription=SubscriptionResource(catalog, callers, parts.channel, settings),
         control_acknowledgements=AcknowledgementsResource(catalog, callers, settings),
+        alerts=AlertsResource(*alerts),
+        alert=AlertResource(*alerts),
+        alert_test=AlertTestResource(*alerts),
+        alert_deliveries=AlertDeliveriesResource(*alerts),
+        inbox=InboxResource(catalog, callers),
+        inbox_message=InboxMessageResource(catalog, callers, settings),
         keys=KeysResource(catalog, callers, settings),
         key=KeyResource(catalog, callers, settings),
         key_rotation=KeyRotationResource(catalog, callers, settings),

@@ -188,6 +188,15 @@ class QuerySettings(Struct, frozen=True, kw_only=True):
     ] = 15.0
     max_sensors: Annotated[int, _count("Sensors one list answers at most.")] = 1_000
     max_readings: Annotated[int, _count("Readings one query answers at most.")] = 10_000
+    max_data_sensors: Annotated[
+        int, _count("Sensors that one query of readings of many sensors may read.")
+    ] = 10_000
+    max_count: Annotated[
+        int,
+        _count(
+            "Readings beyond an answer that are counted to say how many match; more count as that."
+        ),
+    ] = 100_000
     max_table_readings: Annotated[
         int,
         _count("Readings a query in the language of dataTable may load; beyond it, it is refused."),
@@ -231,6 +240,62 @@ class ControlSettings(Struct, frozen=True, kw_only=True):
     ] = 10_000
 
 
+class AlertSettings(Struct, frozen=True, kw_only=True):
+    """Alerts, their inbox and their deliveries."""
+
+    max_per_user: Annotated[int, _count("Alerts one user may have.")] = 20
+    max_conditions: Annotated[int, _count("Conditions one alert may have.")] = 20
+    check_seconds: Annotated[
+        float,
+        Meta(ge=0.1, description="How often silent sensors are looked for (operator NODATA)."),
+    ] = 10.0
+    queue_readings: Annotated[
+        int,
+        _count(
+            "Readings that may wait to be compared with alerts; beyond it only the latest values "
+            "are."
+        ),
+    ] = 50_000
+    inbox_messages: Annotated[
+        int, _count("Messages kept in the inbox of one user; the oldest go first.")
+    ] = 1_000
+    delivery_days: Annotated[float, _seconds("Days the log of deliveries is kept.")] = 30.0
+    attempts: Annotated[
+        int, _count("How often an e-mail or a webhook is tried before it is given up.")
+    ] = 10
+    retry_seconds: Annotated[
+        float,
+        Meta(ge=0.01, description="Wait before the second try; each later one is three times it."),
+    ] = 10.0
+    webhook_seconds: Annotated[
+        float, Meta(gt=0, description="Seconds a webhook may take, its name's look-up included.")
+    ] = 10.0
+    webhook_private: Annotated[
+        bool,
+        Meta(
+            description="Whether webhooks may go to private, loopback and link-local addresses. "
+            "With it every user can reach what the server can."
+        ),
+    ] = False
+
+
+class MailSettings(Struct, frozen=True, kw_only=True):
+    """How the server sends e-mail (SMTP)."""
+
+    host: Annotated[str, Meta(description="SMTP server; empty means that no e-mail is sent.")] = ""
+    port: Annotated[int, Meta(ge=1, le=65535, description="Its port.")] = 587
+    tls: Annotated[
+        Literal["starttls", "tls", "none"],
+        Meta(description="STARTTLS (port 587), TLS from the start (port 465), or none."),
+    ] = "starttls"
+    user: Annotated[str, Meta(description="Name to sign in with; empty: without.")] = ""
+    password: Annotated[str, Meta(description="Password to sign in with.")] = ""
+    sender: Annotated[str, Meta(description="Address that e-mail comes from.")] = "wotkit@localhost"
+    seconds: Annotated[
+        float, Meta(gt=0, description="Seconds the server may take for each step.")
+    ] = 30.0
+
+
 class LogSettings(Struct, frozen=True, kw_only=True):
     """The log on standard error."""
 
@@ -260,6 +325,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     ingest: IngestSettings = IngestSettings()
     query: QuerySettings = QuerySettings()
     control: ControlSettings = ControlSettings()
+    alerts: AlertSettings = AlertSettings()
+    mail: MailSettings = MailSettings()
     log: LogSettings = LogSettings()
 
     @property

@@ -42,6 +42,12 @@ class Resources(NamedTuple):
     message: Any
     control_subscription: Any
     control_acknowledgements: Any
+    alerts: Any
+    alert: Any
+    alert_test: Any
+    alert_deliveries: Any
+    inbox: Any
+    inbox_message: Any
     keys: Any
     key: Any
     key_rotation: Any
@@ -102,6 +108,12 @@ def v2(resources: Resources) -> Iterator[Route]:
     yield Route("/sensors/{sensor}/data", resources.readings_v2)
     yield Route("/data", resources.batch)
     yield Route("/ingest", resources.ingest)
+    yield Route("/alerts", resources.alerts)
+    yield Route("/alerts/{alert}", resources.alert)
+    yield Route("/alerts/{alert}/test", resources.alert_test)
+    yield Route("/alerts/{alert}/deliveries", resources.alert_deliveries)
+    yield Route("/inbox", resources.inbox)
+    yield Route("/inbox/{message}", resources.inbox_message)
     yield Route("/keys", resources.keys)
     yield Route("/keys/{key}", resources.key)
     yield Route("/keys/{key}/rotate", resources.key_rotation)

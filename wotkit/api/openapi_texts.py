@@ -20,6 +20,8 @@ TAGS: Final = {
     "Administrators manage organizations.",
     "Users": "Accounts, managed by administrators. They are disabled, never deleted.",
     "News and stats": "What goes on in public, for everybody.",
+    "Alerts": "An alert tells its owner when conditions on sensors become true: in the inbox, by "
+    "e-mail and by a signed webhook.",
     "Keys": "A key lets a gateway or a script act for a user, within scopes, without the user's "
     "password. Keys are managed with a user name and password, never with a key.",
     "Operations": "For watchdogs, load balancers and Prometheus, and this description of the API.",
@@ -47,6 +49,7 @@ PATH_PARAMETERS: Final = {
         "The number of a subscription; to make one, the sensor as in other paths.",
         "alice.greenhouse",
     ),
+    "alert": ("The id of an alert.", "17"),
     "key": ("A key id: 16 hex digits.", "0123456789abcdef"),
     "asset": ("The name of a file of the reference page.", "reference.css"),
     "page": ("The name of a page of the documentation.", "quickstart"),

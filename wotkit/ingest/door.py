@@ -11,18 +11,20 @@ import logging
 import threading
 from queue import SimpleQueue
 from time import perf_counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import Struct
 
 from wotkit import times
 from wotkit.errors import InternalError, Overloaded, StoreUnavailable, WotkitError
-from wotkit.readings.store import StoreError
+from wotkit.readings.store import Append, Kind, Replace, StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from wotkit.config import IngestSettings
     from wotkit.metrics import IngestMetrics
-    from wotkit.readings.store import Operation, Outcome, Store
+    from wotkit.readings.store import NewReading, Operation, Outcome, Store
 
 RETRY_SECONDS: Final = 1
 UNAVAILABLE_RETRY_SECONDS: Final = 5
@@ -37,15 +39,35 @@ class _Waiting(Struct, frozen=True):
     size: int
 
 
+class Listener(Protocol):
+    """Hears what was stored."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether it wants to hear anything."""
+        ...
+
+    def publish(self, readings: Sequence[NewReading], rewritten: frozenset[int]) -> None:
+        """Take note of readings that were added, and of sensors whose readings were changed."""
+        ...
+
+
 class Door:
     """The only way to change readings; to be used on the event loop's thread."""
 
-    def __init__(self, store: Store, settings: IngestSettings, metrics: IngestMetrics) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: IngestSettings,
+        metrics: IngestMetrics,
+        listener: Listener | None = None,
+    ) -> None:
         self._store = store
         self._max_readings = settings.queue_readings
         self._max_bytes = settings.queue_bytes
         self._batch_readings = settings.batch_readings
         self._metrics = metrics
+        self._listener = listener
         self._waiting: list[_Waiting] = []
         self._readings = 0
         self._bytes = 0
@@ -185,6 +207,8 @@ class Door:
         self._metrics.commit.observe(seconds)
         self._note(trouble)
         self._flush()
+        if self._listener is not None and self._listener.busy:
+            self._listener.publish(*_changes(batch, outcomes))
         if not self._busy:
             self._idle.set()
 
@@ -197,3 +221,24 @@ class Door:
             _log.warning("readings are stored again")
         else:
             _log.error("readings cannot be stored: %s", trouble)
+
+
+def _changes(
+    batch: list[_Waiting], outcomes: list[Outcome | WotkitError]
+) -> tuple[list[NewReading], frozenset[int]]:
+    """Return the readings that a batch added, and the sensors whose readings it changed."""
+    added: list[NewReading] = []
+    rewritten: set[int] = set()
+    for waiting, outcome in zip(batch, outcomes, strict=True):
+        if isinstance(outcome, WotkitError) or outcome.kind is not Kind.STORED:
+            continue
+        operation = waiting.operation
+        if isinstance(operation, Append | Replace):
+            if outcome.stored:
+                # of a stream, what it held already is passed over: the rest is its end
+                added += operation.readings[-outcome.stored :]
+            if isinstance(operation, Replace):
+                rewritten.add(operation.sensor_id)
+        elif (sensor_id := getattr(operation, "sensor_id", None)) is not None:
+            rewritten.add(sensor_id)
+    return added, frozenset(rewritten)

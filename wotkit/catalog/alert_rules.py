@@ -1,0 +1,265 @@
+"""Alerts as they are evaluated: which there are for a sensor, and what became of them.
+
+An alert is evaluated while it is enabled, its owner is, and its owner may see the sensors of all
+of its conditions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from peewee import fn
+
+from wotkit import strict_json
+from wotkit.catalog.accounts import next_id
+from wotkit.catalog.bulk import among, stream
+from wotkit.catalog.models import (
+    Account,
+    Alert,
+    AlertCondition,
+    AlertDelivery,
+    AlertState,
+    InboxMessage,
+    Member,
+    Sensor,
+    User,
+    changed,
+    rows,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+GONE = "a sensor of a condition was deleted, or is no longer visible to the owner"
+"""Why an alert was disabled that nobody disabled."""
+
+
+class ConditionRow(Struct, frozen=True, kw_only=True):
+    """One condition."""
+
+    sensor_id: int
+    sensor: str
+    """``owner.name``."""
+    field: str
+    operator: str
+    value: Any
+    seconds: float | None
+
+
+class RuleRow(Struct, frozen=True, kw_only=True):
+    """An alert as far as its evaluation and its messages are concerned."""
+
+    alert_id: int
+    owner_id: int
+    name: str
+    long_name: str
+    template: str
+    send_email: bool
+    email: str
+    webhook: str
+    since: int
+    """When it was last changed: a sensor without readings has been silent since then."""
+    in_progress: bool
+    conditions: tuple[ConditionRow, ...]
+
+
+class Firing(Struct, frozen=True, kw_only=True):
+    """What is to be told when an alert begins to be in progress."""
+
+    title: str
+    message: str
+    at: int
+    webhook_body: str
+
+
+class Change(Struct, kw_only=True):
+    """What happened to an alert since it was last recorded."""
+
+    row: RuleRow
+    steps: list[tuple[Firing | None, int]]
+    """In order: with what it began to be in progress, or None for its end, and when."""
+
+
+def watched() -> set[int]:
+    """Return the ids of the sensors that enabled alerts have conditions on."""
+    query = AlertCondition.select(AlertCondition.sensor).join(Alert)
+    return {sensor for (sensor,) in stream(query.where(~Alert.disabled).distinct())}
+
+
+def timed() -> set[int]:
+    """Return the ids of the sensors for whose silence an enabled alert waits."""
+    query = AlertCondition.select(AlertCondition.sensor).join(Alert)
+    silent = AlertCondition.operator == "NODATA"
+    return {sensor for (sensor,) in stream(query.where(~Alert.disabled & silent).distinct())}
+
+
+def for_sensors(sensor_ids: Collection[int]) -> list[RuleRow]:
+    """Return the alerts with a condition on one of these sensors."""
+    some = AlertCondition.select(AlertCondition.alert).where(
+        among(AlertCondition.sensor, sensor_ids)
+    )
+    return _rules(Alert.id.in_(some))
+
+
+def get(alert_id: int) -> RuleRow | None:
+    """Return one alert as it is evaluated; None when it is not."""
+    for row in _rules(Alert.id == alert_id, Alert.id == alert_id):
+        return row
+    return None
+
+
+def _seen_by_owner() -> Any:
+    """Return the condition that the owner of an alert may see a condition's sensor."""
+    orgs = Member.select(Member.org).where(Member.user == Alert.owner)
+    own = (Sensor.owner == Alert.owner) | Sensor.owner.in_(orgs)
+    return (Sensor.visibility == "PUBLIC") | own
+
+
+def _rules(wanted: Any, enabled: Any = None) -> list[RuleRow]:
+    active = (~Alert.disabled) & User.enabled if enabled is None else enabled
+    query: Any = (
+        Alert.select(
+            Alert.id,
+            Alert.owner,
+            Alert.name,
+            Alert.long_name,
+            Alert.template,
+            Alert.send_email,
+            fn.COALESCE(fn.NULLIF(Alert.email, ""), User.email),
+            Alert.webhook,
+            Alert.changed,
+            AlertState.in_progress,
+            Alert.conditions,
+            Sensor.id,
+            Account.name.concat(".").concat(Sensor.name),
+            AlertCondition.field,
+            AlertCondition.operator,
+            AlertCondition.value,
+            AlertCondition.seconds,
+        )
+        .join(AlertState, on=(AlertState.alert == Alert.id))
+        .join(User, on=(User.account == Alert.owner))
+        .join(AlertCondition, on=(AlertCondition.alert == Alert.id))
+        .join(Sensor, on=(Sensor.id == AlertCondition.sensor))
+        .join(Account, on=(Account.id == Sensor.owner))
+        .where(active & wanted & _seen_by_owner())
+        .order_by(Alert.id, AlertCondition.position)
+    )
+    grouped: dict[int, list[tuple[Any, ...]]] = {}
+    for values in stream(query):
+        grouped.setdefault(values[0], []).append(values)
+    return [_rule(parts) for parts in grouped.values() if len(parts) == parts[0][10]]
+
+
+def _rule(parts: list[tuple[Any, ...]]) -> RuleRow:
+    first = parts[0]
+    return RuleRow(
+        alert_id=first[0],
+        owner_id=first[1],
+        name=first[2],
+        long_name=first[3],
+        template=first[4],
+        send_email=bool(first[5]),
+        email=first[6],
+        webhook=first[7],
+        since=first[8],
+        in_progress=bool(first[9]),
+        conditions=tuple(
+            ConditionRow(
+                sensor_id=part[11],
+                sensor=part[12],
+                field=part[13],
+                operator=part[14],
+                value=strict_json.decode(part[15].encode()),
+                seconds=part[16],
+            )
+            for part in parts
+        ),
+    )
+
+
+def record(changes: Iterable[Change], inbox_messages: int) -> int:
+    """Write what became of alerts and return how many fired.
+
+    Each state changes by a conditional UPDATE: of two processes that saw the same, one fires. The
+    messages of a firing are rows of the same transaction, so whoever is killed loses none. What
+    was deleted, disabled or left its owner's sight meanwhile does not fire.
+    """
+    fired = 0
+    for change in changes:
+        alert_id = change.row.alert_id
+        alive = bool(_rules(Alert.id == alert_id))
+        for firing, at in change.steps:
+            if firing is None:
+                _switch(alert_id, at, on=False)
+            elif alive and _switch(alert_id, at, on=True):
+                fired += 1
+                _tell(change.row, firing, inbox_messages)
+    return fired
+
+
+def _switch(alert_id: int, at: int, *, on: bool) -> bool:
+    """Note that an alert is in progress, or is not; return whether that was not noted yet."""
+    other = AlertState.in_progress != on
+    state = AlertState.update(in_progress=on, since=at)
+    return changed(state.where((AlertState.alert == alert_id) & other)) == 1
+
+
+def _tell(row: RuleRow, firing: Firing, inbox_messages: int) -> None:
+    message_id = next_id("inbox")
+    InboxMessage.insert(
+        id=message_id,
+        user=row.owner_id,
+        alert=row.alert_id,
+        at=firing.at,
+        title=firing.title,
+        message=firing.message,
+        send_email=row.send_email,
+        email=row.email,
+    ).execute()
+    outgoing = []
+    if row.send_email and row.email:
+        outgoing.append(("email", row.email, firing.message))
+    if row.webhook:
+        outgoing.append(("webhook", row.webhook, firing.webhook_body))
+    for channel, target, body in outgoing:
+        AlertDelivery.insert(
+            alert=row.alert_id,
+            inbox_id=message_id,
+            channel=channel,
+            target=target,
+            title=firing.title,
+            body=body,
+            created=firing.at,
+            due=0,
+        ).execute()
+    own = InboxMessage.select(InboxMessage.id).where(InboxMessage.user == row.owner_id)
+    oldest = own.order_by(InboxMessage.id.desc()).offset(inbox_messages).limit(1)
+    for (last,) in rows(oldest):
+        old = (InboxMessage.user == row.owner_id) & (InboxMessage.id <= last)
+        changed(InboxMessage.delete().where(old))
+
+
+def disable_orphans() -> int:
+    """Disable alerts that lost a condition or the sight of a sensor; return how many."""
+    seen: Any = (
+        AlertCondition.select(fn.COUNT(AlertCondition.position))
+        .join(Sensor, on=(Sensor.id == AlertCondition.sensor))
+        .where((AlertCondition.alert == Alert.id) & _seen_by_owner())
+    )
+    orphans = [
+        alert_id
+        for (alert_id,) in stream(
+            Alert.select(Alert.id).where(~Alert.disabled & (Alert.conditions > seen))
+        )
+    ]
+    for alert_id in orphans:
+        changed(
+            Alert.update(disabled=True, disabled_reason=GONE).where(
+                (Alert.id == alert_id) & ~Alert.disabled
+            )
+        )
+        state = AlertState.alert == alert_id
+        changed(AlertState.update(in_progress=False).where(state & AlertState.in_progress))
+    return len(orphans)

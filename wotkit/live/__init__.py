@@ -1,0 +1,1 @@
+"""What happens to readings at the moment they were stored."""
