@@ -24,6 +24,7 @@ from wotkit.api.v1.control import (
     MessagesResource,
     SubscriptionResource,
 )
+from wotkit.api.v1.data import DataResource
 from wotkit.api.v1.data_table import DataTableResource
 from wotkit.api.v1.fields import FieldResource, FieldsResource
 from wotkit.api.v1.groups import GroupResource, GroupSensorResource, GroupsResource
@@ -45,6 +46,7 @@ from wotkit.api.v2.batch import BatchResource
 from wotkit.api.v2.inbox import InboxMessageResource, InboxResource
 from wotkit.api.v2.ingest import IngestResource
 from wotkit.api.v2.keys import KeyResource, KeyRotationResource, KeysResource
+from wotkit.api.v2.readings import LatestResource, ReadingResource
 from wotkit.api.v2.readings import ReadingsResource as ReadingsResourceV2
 from wotkit.auth.authenticator import Authenticator
 from wotkit.auth.secret import secret_key
@@ -195,6 +197,7 @@ def create_resources(parts: Parts) -> routes.Resources:
     groups = (catalog, callers, parts.readers, settings)
     orgs = (catalog, callers, parts.door, settings)
     activity = Activity(parts.readers, settings.query)
+    data = (catalog, callers, parts.readers, activity, settings)
     resources = routes.Resources(
         sensors=SensorsResource(*sensors),
         sensor=SensorResource(*sensors),
@@ -217,8 +220,11 @@ def create_resources(parts: Parts) -> routes.Resources:
         readings=ReadingsResource(*readings),
         readings_at=ReadingsAtResource(callers, parts.ingest),
         data_table=DataTableResource(catalog, callers, parts.directory, parts.readers, settings),
-        readings_v2=ReadingsResourceV2(*readings),
-        batch=BatchResource(callers, parts.ingest, settings),
+        data=DataResource(*data),
+        readings_v2=ReadingsResourceV2(*readings, catalog),
+        reading=ReadingResource(callers, parts.ingest, parts.directory, parts.readers),
+        latest=LatestResource(callers, parts.directory, parts.readers),
+        batch=BatchResource(*data, parts.ingest),
         ingest=IngestResource(callers, parts.ingest, settings),
         messages=MessagesResource(callers, parts.channel, settings),
         message=MessageResource(catalog, callers),

@@ -35,7 +35,10 @@ class Resources(NamedTuple):
     readings: Any
     readings_at: Any
     data_table: Any
+    data: Any
     readings_v2: Any
+    reading: Any
+    latest: Any
     batch: Any
     ingest: Any
     messages: Any
@@ -74,7 +77,6 @@ def shared(resources: Resources) -> Iterator[Route]:
     yield Route("/sensors/{sensor}", resources.sensor)
     yield Route("/sensors/{sensor}/fields", resources.fields)
     yield Route("/sensors/{sensor}/fields/{field}", resources.field)
-    yield Route("/sensors/{sensor}/dataTable", resources.data_table)
     yield Route("/subscribe", resources.subscriptions)
     yield Route("/subscribe/{sensor}", resources.sensor_subscription)
     yield Route("/groups", resources.groups)
@@ -89,6 +91,7 @@ def shared(resources: Resources) -> Iterator[Route]:
     yield Route("/users/{user}", resources.user)
     yield Route("/news", resources.news)
     yield Route("/stats", resources.stats)
+    yield Route("/sensors/{sensor}/dataTable", resources.data_table)
     yield Route("/sensors/{sensor}/message", resources.messages)
     yield Route("/sensors/{sensor}/message/{message}", resources.message)
     yield Route("/control/sub/{subscription}", resources.control_subscription)
@@ -98,6 +101,7 @@ def shared(resources: Resources) -> Iterator[Route]:
 def v1(resources: Resources) -> Iterator[Route]:
     """Yield version 1, relative to a base."""
     yield from shared(resources)
+    yield Route("/data", resources.data)
     yield Route("/sensors/{sensor}/data", resources.readings)
     yield Route("/sensors/{sensor}/data/{timestamp}", resources.readings_at)
 
@@ -106,6 +110,8 @@ def v2(resources: Resources) -> Iterator[Route]:
     """Yield version 2, relative to its base."""
     yield from shared(resources)
     yield Route("/sensors/{sensor}/data", resources.readings_v2)
+    yield Route("/sensors/{sensor}/data/{reading}", resources.reading)
+    yield Route("/sensors/{sensor}/latest", resources.latest)
     yield Route("/data", resources.batch)
     yield Route("/ingest", resources.ingest)
     yield Route("/alerts", resources.alerts)

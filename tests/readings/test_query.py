@@ -55,11 +55,11 @@ def sorted_by(found: list[Found], what: Across) -> list[Found]:
     return sorted(found, key=lambda each: each[0]) if what.by_sensor else found
 
 
-def expected_of(held: list[Found], what: Across) -> list[Found]:
+def expected_of(held: list[Found], sensor_ids: list[int], what: Across) -> tuple[list[Found], bool]:
     within = [
         each
         for each in sorted(held, key=place)
-        if each[0] in what.sensor_ids
+        if each[0] in sensor_ids
         and (what.after is None or place(each) > what.after)
         and (what.through is None or place(each) <= what.through)
     ]
@@ -67,18 +67,23 @@ def expected_of(held: list[Found], what: Across) -> list[Found]:
         within = within[max(0, len(within) - what.newest) :]
     if what.oldest is not None:
         within = within[: what.oldest]
-    return sorted_by(within, what)[what.offset : what.offset + what.limit]
+    end = what.offset + what.limit
+    more = len(within) > end > what.offset
+    if what.latest:
+        return sorted_by(within[::-1][what.offset : end], what), more
+    return sorted_by(within, what)[what.offset : end], more
 
 
 @st.composite
 def across(draw: st.DrawFn) -> dict[str, Any]:
     few = st.none() | st.integers(0, 20)
     count = draw(st.sampled_from(["newest", "oldest"]))
+    number = draw(few)
     return {
-        "sensor_ids": sorted(draw(st.sets(st.integers(1, 7)))),
         "after": draw(KEYS),
         "through": draw(KEYS),
-        count: draw(few),
+        count: number,
+        "latest": number is None and draw(st.booleans()),
         "by_sensor": draw(st.booleans()),
         "reverse": draw(st.booleans()),
         "offset": draw(st.integers(0, 12)),
@@ -86,11 +91,20 @@ def across(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@given(pushed=PUSHED, wanted=across(), head=st.integers(1, 3))
-@example([(1, 5)] * 30 + [(2, 5)] * 30, {"sensor_ids": [1, 2], "reverse": True, "limit": 40}, 1)
+@given(
+    pushed=PUSHED,
+    asked=st.sets(st.integers(1, 7)).map(sorted),
+    wanted=across(),
+    head=st.integers(1, 3),
+)
+@example([(1, 5)] * 30 + [(2, 5)] * 30, [1, 2], {"reverse": True, "limit": 40}, 1)
 @OFTEN
 def test_many_sensors_are_read_as_if_all_were_sorted(
-    store: SqliteStore, pushed: list[tuple[int, int]], wanted: dict[str, Any], head: int
+    store: SqliteStore,
+    pushed: list[tuple[int, int]],
+    asked: list[int],
+    wanted: dict[str, Any],
+    head: int,
 ) -> None:
     held = fill(store, pushed)
     shift = min((found.id for _, found in held), default=1) - 1
@@ -100,7 +114,7 @@ def test_many_sensors_are_read_as_if_all_were_sorted(
     what = Across(**wanted)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(query, "HEAD", head)
-        assert read_across(store, what) == expected_of(held, what)
+        assert read_across(store, asked, what) == expected_of(held, asked, what)
 
 
 @given(
@@ -166,7 +180,8 @@ def test_newest_of_many_sensors_opens_only_those_that_have_them(store: SqliteSto
             read.append(what.sensor_id)
             return store.read(what)
 
-    what = Across(sensor_ids=[1, 2, 3, 4, 5], reverse=True, limit=2)
-    found = read_across(Watched(), what)  # type: ignore[arg-type]  # as much of a store as it takes
-    assert [sensor_id for sensor_id, _ in found] == [5, 4]
+    watched: Any = Watched()  # as much of a store as it takes
+    found, more = read_across(watched, [1, 2, 3, 4, 5], Across(latest=True, limit=2))
+    assert [sensor_id for sensor_id, _ in found] == [4, 5]
+    assert more
     assert set(read) <= {5, 4, 3}

@@ -231,8 +231,13 @@ def _path_parameters(path: str) -> Iterator[dict[str, Any]]:
 def _query_parameters(about: Operation) -> Iterator[dict[str, Any]]:
     if about.query is None:
         return
-    _, components = msgspec.json.schema_components([about.query], ref_template=_REF)
-    tree = components[about.query.__name__]
+    for kind in about.query if isinstance(about.query, tuple) else (about.query,):
+        yield from _parameters_of(kind)
+
+
+def _parameters_of(kind: Any) -> Iterator[dict[str, Any]]:
+    _, components = msgspec.json.schema_components([kind], ref_template=_REF)
+    tree = components[kind.__name__]
     for name, property_schema in tree["properties"].items():
         schema = _never_null(property_schema)
         parameter: dict[str, Any] = {"name": name, "in": "query", "schema": schema}
@@ -274,7 +279,10 @@ def _answer(answer: Returns, schemas: _Schemas) -> dict[str, Any]:
             for name, meaning in answer.headers.items()
         }
     if answer.body is not None:
-        tree["content"] = {answer.media: {"schema": schemas.of(answer.body)}}
+        tree["content"] = {
+            answer.media: {"schema": schemas.of(answer.body)},
+            **{media: {"schema": {"type": "string"}} for media in answer.also},
+        }
     return tree
 
 

@@ -12,6 +12,8 @@ TAGS: Final = {
     "checked, stored and synchronized to disk before it is acknowledged.",
     "Actuators": "A sensor may stand for something that acts, too. Messages are sent to it over "
     "its control channel; the program that acts subscribes and waits for them.",
+    "Alerts": "An alert tells its owner when conditions on sensors become true: in the inbox, by "
+    "e-mail and by a signed webhook.",
     "Subscriptions": "The sensors that a user follows. Making a sensor private ends them.",
     "Groups": "A group is a named set of sensors. It is public or private, as a sensor is; of its "
     "sensors everybody sees what is visible to it.",
@@ -20,8 +22,6 @@ TAGS: Final = {
     "Administrators manage organizations.",
     "Users": "Accounts, managed by administrators. They are disabled, never deleted.",
     "News and stats": "What goes on in public, for everybody.",
-    "Alerts": "An alert tells its owner when conditions on sensors become true: in the inbox, by "
-    "e-mail and by a signed webhook.",
     "Keys": "A key lets a gateway or a script act for a user, within scopes, without the user's "
     "password. Keys are managed with a user name and password, never with a key.",
     "Operations": "For watchdogs, load balancers and Prometheus, and this description of the API.",
@@ -44,6 +44,7 @@ PATH_PARAMETERS: Final = {
         "A time: ISO 8601 or milliseconds since 1970.",
         "2026-06-19T22:45:36.281Z",
     ),
+    "reading": ("The id of a reading.", "4711"),
     "message": ("The id of a message.", "17"),
     "subscription": (
         "The number of a subscription; to make one, the sensor as in other paths.",

@@ -23,6 +23,8 @@ class Returns(Struct, frozen=True):
     meaning: str
     body: Any = None
     media: str = "application/json"
+    also: tuple[str, ...] = ()
+    """Other media types that carry the same, as the client asks."""
     headers: dict[str, str] = {}
     """Headers of this answer that mean something, and what."""
 
@@ -38,7 +40,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     """Whether a key, which acts for a user, is refused."""
     description: str = ""
     query: Any = None
-    """A Struct whose fields are the query parameters."""
+    """A Struct whose fields are the query parameters, or several of them."""
     body: Any = None
     """The type of the JSON body; a form may carry the same when ``form`` is set."""
     body_optional: bool = False

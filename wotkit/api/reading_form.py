@@ -9,7 +9,7 @@ from msgspec import Struct
 from wotkit import strict_json, times
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping, Sequence
 
     from wotkit.readings.store import StoredReading
 
@@ -25,6 +25,22 @@ def list_form(sensor_id: int, sensor_name: str, readings: Collection[StoredReadi
     items = [
         f'{{"id":{reading_id}{after_id}{iso}"{"," if len(data) > EMPTY else ""}{data[1:].decode()}'
         for (_, reading_id, data), iso in zip(readings, moments, strict=True)
+    ]
+    return f"[{','.join(items)}]".encode()
+
+
+def mixed_form(names: Mapping[int, str], readings: Sequence[tuple[int, StoredReading]]) -> bytes:
+    """Return the JSON list of readings of several sensors, without sensors that have no name."""
+    after_id = {
+        sensor_id: f',"sensor_id":{sensor_id},"sensor_name":{strict_json.encode(name).decode()}'
+        for sensor_id, name in names.items()
+    }
+    moments = times.to_iso_all([reading.ts for _, reading in readings])
+    items = [
+        f'{{"id":{reading_id}{after_id[sensor_id]},"timestamp":"{iso}"'
+        f"{',' if len(data) > EMPTY else ''}{data[1:].decode()}"
+        for (sensor_id, (_, reading_id, data)), iso in zip(readings, moments, strict=True)
+        if sensor_id in after_id
     ]
     return f"[{','.join(items)}]".encode()
 

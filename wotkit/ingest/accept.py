@@ -18,6 +18,7 @@ from wotkit.errors import (
 )
 from wotkit.ingest.formats.readings import Parsed, Wrong, of_item
 from wotkit.readings.store import (
+    LAST_ID,
     Append,
     Delete,
     Kind,
@@ -147,15 +148,27 @@ class Ingest:
             operation.last = max(reading.ts for reading in readings)
         return _checked(await self._door.submit(operation, len(readings), _size(readings)))
 
-    async def delete(self, identity: Identity, reference: str, first: int, last: int) -> None:
+    async def delete(
+        self,
+        identity: Identity,
+        reference: str,
+        first: int,
+        last: int,
+        first_id: int = 0,
+        last_id: int = LAST_ID,
+    ) -> bool:
         """Delete the readings of ``first <= ts <= last`` (microseconds), also when there are none.
+
+        The ids bound the instants at the ends, as in :class:`~wotkit.readings.store.Delete`.
+        Returns whether there were any.
 
         Raises:
             NotFound, RateLimited, Overloaded, StoreUnavailable: as in append.
         """
         self._limiter.take(identity)
         target = await self._directory.writable(identity, reference)
-        await self._door.apply(Delete(target.id, first, last))
+        outcome = await self._door.apply(Delete(target.id, first, last, first_id, last_id))
+        return outcome.deleted > 0
 
     async def append_many(
         self,

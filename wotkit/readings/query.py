@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -87,13 +87,13 @@ def each(store: Store, what: Range, rows: int = FIRST_ROWS) -> Iterator[StoredRe
 class Across(Struct, frozen=True, kw_only=True):
     """Which readings of many sensors to read, and how; the words are those of Range."""
 
-    sensor_ids: Sequence[int]
-    """Rising."""
     after: Key | None = None
     through: Key | None = None
     newest: int | None = None
     """Only so many of all sensors, counted from the newest."""
     oldest: int | None = None
+    latest: bool = False
+    """Offset and limit count from the newest reading, whatever the order of the answer."""
     by_sensor: bool = False
     """Ordered by sensor, then by time; else by time."""
     reverse: bool = False
@@ -102,8 +102,15 @@ class Across(Struct, frozen=True, kw_only=True):
     limit: int
 
 
-def read_across(store: Store, what: Across) -> list[Found]:
-    """Return readings of many sensors.
+class Page(NamedTuple):
+    """Readings, and whether there are more."""
+
+    readings: list[Found]
+    more: bool
+
+
+def read_across(store: Store, sensor_ids: Sequence[int], what: Across) -> Page:
+    """Return readings of many sensors, whose ids rise.
 
     Takes time and memory for the readings up to the end of the answer and some for each sensor,
     however many are stored.
@@ -114,12 +121,19 @@ def read_across(store: Store, what: Across) -> list[Found]:
     end = what.offset + what.limit
     count = what.oldest if what.newest is None else what.newest
     if count is not None:
-        chosen = list(islice(_by_time(store, what, backwards=what.newest is not None), count))
-        chosen.sort(key=partial(_place, what=what))
-        return chosen[what.offset : end]
-    if what.by_sensor:
-        return list(islice(_by_sensor(store, what), what.limit))
-    return list(islice(_by_time(store, what, backwards=what.reverse), what.offset, end))
+        walk = _by_time(store, sensor_ids, what, backwards=what.newest is not None)
+        chosen = sorted(islice(walk, count), key=partial(_place, what=what))
+        return Page(chosen[what.offset : end], len(chosen) > end > what.offset)
+    if what.by_sensor and not what.latest:
+        found = list(islice(_by_sensor(store, sensor_ids, what), what.limit + 1))
+    else:
+        walk = _by_time(store, sensor_ids, what, backwards=what.reverse or what.latest)
+        found = list(islice(walk, what.offset, end + 1))
+    more = len(found) > what.limit > 0
+    found = found[: what.limit]
+    if what.latest:
+        found.sort(key=partial(_place, what=what))
+    return Page(found, more)
 
 
 def _place(found: Found, what: Across) -> tuple[int, ...]:
@@ -130,10 +144,10 @@ def _place(found: Found, what: Across) -> tuple[int, ...]:
     return (sensor_id, *place) if what.by_sensor else place
 
 
-def _by_sensor(store: Store, what: Across) -> Iterator[Found]:
+def _by_sensor(store: Store, sensor_ids: Sequence[int], what: Across) -> Iterator[Found]:
     """Yield one sensor after the other, beyond the offset."""
     skip = what.offset
-    for sensor_id in what.sensor_ids:
+    for sensor_id in sensor_ids:
         span = _span(what, sensor_id, backwards=what.reverse)
         if skip:
             count = store.count(span, skip)
@@ -146,9 +160,11 @@ def _by_sensor(store: Store, what: Across) -> Iterator[Found]:
             yield sensor_id, reading
 
 
-def _by_time(store: Store, what: Across, *, backwards: bool) -> Iterator[Found]:
+def _by_time(
+    store: Store, sensor_ids: Sequence[int], what: Across, *, backwards: bool
+) -> Iterator[Found]:
     """Yield the readings of all sensors by time and id, merging what is read of each."""
-    newest = store.newest(what.sensor_ids)
+    newest = store.newest(sensor_ids)
     if what.after is not None:
         newest = {sensor_id: key for sensor_id, key in newest.items() if key > what.after}
     if backwards:

@@ -176,7 +176,7 @@ class ReadingsResource:
         resp.data, more = await self._readers.run(render)
         resp.content_type = JSON
         if more:
-            query = {**_single(req), "offset": params.offset + limit, "limit": limit}
+            query = {**single(req), "offset": params.offset + limit, "limit": limit}
             if starts_now(params):
                 query["start"] = times.to_iso(now)  # the next page is of the same range
             resp.set_header("X-Total-Truncated", "true")
@@ -225,7 +225,8 @@ def _read_one_more(store: Store, what: Range, *, latest: bool) -> tuple[list[Sto
     return found, more
 
 
-def _single(req: falcon.asgi.Request) -> dict[str, str]:
+def single(req: falcon.asgi.Request) -> dict[str, str]:
+    """Return the query parameters; of one that was given twice the last counts."""
     return {
         name: value[-1] if isinstance(value, list) else value for name, value in req.params.items()
     }

@@ -12,6 +12,7 @@ from wotkit.api.operation import Returns, operation
 from wotkit.api.requests import read_body
 from wotkit.api.resend import HEADERS, REPLAYED, mark_replay, resend_of
 from wotkit.api.responses import JSON
+from wotkit.api.v1.data import DataResource
 from wotkit.api.v1.readings import WRITE_ERRORS
 from wotkit.catalog.identity import WRITE
 from wotkit.ingest.formats import readings as readings_format
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
     import falcon.asgi
 
     from wotkit.api.caller import Callers
+    from wotkit.api.v1.activity import Activity
+    from wotkit.catalog import Catalog
     from wotkit.config import Settings
     from wotkit.ingest.accept import Ingest, Rejected
+    from wotkit.readings.readers import ReaderPool
 
 
 class ItemResult(Struct, omit_defaults=True):
@@ -38,11 +42,19 @@ class ItemResult(Struct, omit_defaults=True):
     ] = None
 
 
-class BatchResource:
-    """``POST /api/v2/data``."""
+class BatchResource(DataResource):
+    """``POST /api/v2/data``; GET is that of version 1."""
 
-    def __init__(self, callers: Callers, ingest: Ingest, settings: Settings) -> None:
-        self._callers = callers
+    def __init__(
+        self,
+        catalog: Catalog,
+        callers: Callers,
+        readers: ReaderPool,
+        activity: Activity,
+        settings: Settings,
+        ingest: Ingest,
+    ) -> None:
+        super().__init__(catalog, callers, readers, activity, settings)
         self._ingest = ingest
         self._max_body = settings.http.max_body_bytes
         self._max_items = settings.ingest.max_readings
