@@ -246,7 +246,9 @@ def _convert_each(kind: type[S], value: Mapping[str, Any]) -> tuple[dict[str, An
 
 
 def _storable(value: Any) -> Any:
-    """Return ``value``, unless it is a number that the text form lets pass and no store takes."""
+    """Return ``value``, unless it is one that only the lenient reading of a text lets pass."""
+    if value is None:
+        raise msgspec.ValidationError("Expected a value, got a text that reads `null`")
     if isinstance(value, float) and not math.isfinite(value):
         raise msgspec.ValidationError("Expected a finite number")
     if isinstance(value, int) and value not in _INTEGERS:
