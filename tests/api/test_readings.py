@@ -19,18 +19,18 @@ FIELDS = [
 
 
 @pytest.fixture
-def boiler(client: Client) -> Client:
-    """A client, and Alice's private sensor ``boiler``."""
-    client.make_sensor("boiler", fields=FIELDS)
-    return client
+def boiler(shared_client: Client) -> Client:
+    """A client, and Alice's private sensor ``boiler``, which is new."""
+    shared_client.delete("sensors/boiler", "alice")
+    shared_client.make_sensor("boiler", fields=FIELDS)
+    return shared_client
 
 
 @pytest.fixture(scope="module")
 def shared(shared_client: Client) -> Client:
-    """As :func:`boiler`, for tests that change nothing, with a required field too."""
+    """A client, and a sensor with a required field for tests that change nothing."""
     needed = {"name": "need", "type": "NUMBER", "required": True}
-    shared_client.make_sensor("boiler", fields=[*FIELDS, needed])
-    shared_client.make_sensor("public", visibility="PUBLIC", fields=FIELDS)
+    shared_client.make_sensor("strict", fields=[*FIELDS, needed])
     return shared_client
 
 
@@ -176,11 +176,11 @@ WRONG = [
 def test_bad_reading_is_refused_in_the_words_clients_match(
     shared: Client, base: str, body: Any, field: str, words: str
 ) -> None:
-    error = shared.error(shared.post(f"{base}/sensors/boiler/data", "alice", body), 400)
+    error = shared.error(shared.post(f"{base}/sensors/strict/data", "alice", body), 400)
     assert (error["code"], error["message"]) == (1201, "Object has validation errors")
     assert words in error["moreInfo"][field]
     assert any(field in line and words in line for line in error["developerMessage"])
-    assert stored(shared) == []
+    assert stored(shared, "strict") == []
 
 
 @pytest.mark.parametrize(
@@ -201,11 +201,11 @@ def test_body_that_is_no_json_is_refused_with_its_place(
     shared: Client, content: bytes, words: str
 ) -> None:
     headers = {"Content-Type": "application/json"}
-    answer = shared.call("POST", "sensors/boiler/data", "alice", content=content, headers=headers)
+    answer = shared.call("POST", "sensors/strict/data", "alice", content=content, headers=headers)
     error = shared.error(answer, 400)
     assert error["code"] == 1207
     assert any(words in line for line in error["developerMessage"]), error
-    assert stored(shared) == []
+    assert stored(shared, "strict") == []
 
 
 @pytest.mark.parametrize(
@@ -216,17 +216,17 @@ def test_number_beyond_a_double_and_a_name_twice_are_named(
     shared: Client, content: bytes, field: str
 ) -> None:
     headers = {"Content-Type": "application/json"}
-    answer = shared.call("POST", "sensors/boiler/data", "alice", content=content, headers=headers)
+    answer = shared.call("POST", "sensors/strict/data", "alice", content=content, headers=headers)
     assert list(shared.error(answer, 400)["moreInfo"]) == [field]
 
 
 def test_other_media_types_are_refused(shared: Client) -> None:
     headers = {"Content-Type": "application/xml"}
     for method, status in (("POST", 415), ("PUT", 400)):
-        path = "sensors/boiler/data"
+        path = "sensors/strict/data"
         answer = shared.call(method, path, "alice", content=b"<value/>", headers=headers)
         shared.error(answer, status)
-    assert stored(shared) == []
+    assert stored(shared, "strict") == []
 
 
 # Who may
@@ -295,10 +295,10 @@ def test_member_of_the_owning_organization_reads_and_writes(client: Client) -> N
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PATCH", "/api/v1/sensors/boiler/data", {"GET", "POST", "PUT"}),
-        ("DELETE", "/api/v1/sensors/boiler/data", {"GET", "POST", "PUT"}),
-        ("POST", f"/api/v1/sensors/boiler/data/{TIME}", {"DELETE"}),
-        ("GET", f"/api/sensors/boiler/data/{TIME}", {"DELETE"}),
+        ("PATCH", "/api/v1/sensors/strict/data", {"GET", "POST", "PUT"}),
+        ("DELETE", "/api/v1/sensors/strict/data", {"GET", "POST", "PUT"}),
+        ("POST", f"/api/v1/sensors/strict/data/{TIME}", {"DELETE"}),
+        ("GET", f"/api/sensors/strict/data/{TIME}", {"DELETE"}),
         ("PATCH", "/api/v2/data", {"POST"}),
         ("GET", "/api/v2/ingest", {"POST"}),
     ],
@@ -370,15 +370,15 @@ def test_put_without_a_time_is_of_now_in_version_1_and_refused_in_version_2(
 @pytest.mark.parametrize("body", [[], {}, {"value": 1}, 5, "x"])
 def test_put_of_anything_but_a_list_is_refused(shared: Client, body: Any) -> None:
     for base in BASES:
-        error = shared.error(shared.put(f"{base}/sensors/boiler/data", "alice", body), 400)
+        error = shared.error(shared.put(f"{base}/sensors/strict/data", "alice", body), 400)
         assert "JSON list of readings" in error["developerMessage"][0]
 
 
 def test_list_beyond_the_limit_is_too_large(shared: Client) -> None:
     many = [{"need": n} for n in range(10_001)]
-    error = shared.error(shared.put("sensors/boiler/data", "alice", many), 413)
+    error = shared.error(shared.put("sensors/strict/data", "alice", many), 413)
     assert "10001 readings are more than 10000" in error["developerMessage"][0]
-    assert stored(shared) == []
+    assert stored(shared, "strict") == []
 
 
 # Deletion
@@ -397,7 +397,7 @@ def test_delete_takes_every_reading_of_the_instant_and_no_other(boiler: Client) 
 
 def test_delete_at_what_is_no_time_says_so(shared: Client) -> None:
     for wrong in ("yesterday", "99999999999999999", "2020-13-01"):
-        error = shared.error(shared.delete(f"sensors/boiler/data/{wrong}", "alice"), 400)
+        error = shared.error(shared.delete(f"sensors/strict/data/{wrong}", "alice"), 400)
         assert list(error["moreInfo"]) == ["timestamp"]
 
 
