@@ -11,6 +11,7 @@ import asyncio
 import logging
 import secrets
 from collections import deque
+from itertools import chain, islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 SLICE_READINGS: Final = 500
 SLICE_SENSORS: Final = 500
+LOOK_AHEAD: Final = 2000
 MOST_STEPS: Final = 20
 """Changes of one alert that are written at a time."""
 REST: Final = 9
@@ -203,7 +205,8 @@ class Evaluator:
         missing = needed - self._values.keys()
         if missing:
             latest = await self._readers.latest(missing)
-            begins = _beginnings(readings)
+            # with what came meanwhile, which the store may have told of already
+            begins = _beginnings(chain(readings, islice(self._pending, LOOK_AHEAD)))
             for sensor_id in missing:
                 last = latest.get(sensor_id)
                 first, end = begins.get(sensor_id, (None, None))
