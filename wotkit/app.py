@@ -87,8 +87,8 @@ class Parts:
         self.authenticator = Authenticator(self.catalog, settings.auth, watch)
         self.requests = RequestMetrics()
         self.ingest_metrics = IngestMetrics()
-        hub = Hub()
-        self.door = Door(self.store, settings.ingest, self.ingest_metrics, hub)
+        self.hub = Hub()
+        self.door = Door(self.store, settings.ingest, self.ingest_metrics, self.hub)
         self.courier = Courier(
             self.catalog,
             {"email": EmailTransport(settings.mail), "webhook": WebhookTransport(settings.alerts)},
@@ -98,7 +98,7 @@ class Parts:
             self.catalog,
             self.catalog.watch(),
             self.readers,
-            hub,
+            self.hub,
             settings.alerts,
             self.courier.wake,
         )
@@ -196,10 +196,10 @@ def create_resources(parts: Parts) -> routes.Resources:
     alerts = (catalog, callers, parts.readers, settings)
     groups = (catalog, callers, parts.readers, settings)
     orgs = (catalog, callers, parts.door, settings)
-    activity = Activity(parts.readers, settings.query)
+    activity = Activity(parts.readers, parts.hub, settings.query)
     data = (catalog, callers, parts.readers, activity, settings)
     resources = routes.Resources(
-        sensors=SensorsResource(*sensors),
+        sensors=SensorsResource(*sensors, activity),
         sensor=SensorResource(*sensors),
         fields=FieldsResource(*sensors),
         field=FieldResource(*sensors),

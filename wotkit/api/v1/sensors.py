@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from wotkit import strict_json, times
+from wotkit import strict_json
 from wotkit.api.operation import Returns, operation
 from wotkit.api.requests import read_body, read_query
 from wotkit.api.responses import answer_json, answer_nothing
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     import falcon.asgi
 
     from wotkit.api.caller import Callers
+    from wotkit.api.v1.activity import Activity
     from wotkit.catalog import Catalog
     from wotkit.catalog.fields import Cast
-    from wotkit.catalog.sensor_query import SensorQuery
     from wotkit.config import Settings
     from wotkit.ingest.door import Door
     from wotkit.readings.readers import ReaderPool
@@ -105,6 +105,18 @@ class SensorNoun:
 class SensorsResource(SensorNoun):
     """All sensors."""
 
+    def __init__(
+        self,
+        catalog: Catalog,
+        callers: Callers,
+        readers: ReaderPool,
+        door: Door,
+        settings: Settings,
+        activity: Activity,
+    ) -> None:
+        super().__init__(catalog, callers, readers, door, settings)
+        self._activity = activity
+
     @operation(
         tag=TAG,
         summary="Find sensors",
@@ -133,7 +145,7 @@ class SensorsResource(SensorNoun):
             identity,
             query,
             Slice(limit, query.offset, after),
-            await self._active(query),
+            None if query.active is None else await self._activity.active(),
             wanted.parts,
         )
         ids = [row.id for row in page.sensors]
@@ -189,12 +201,6 @@ class SensorsResource(SensorNoun):
         if query.limit is not None and query.limit > most:
             raise InvalidQuery(more={"limit": f"is invalid: {query.limit} is more than {most}"})
         return most if query.limit is None else query.limit
-
-    async def _active(self, query: SensorQuery) -> set[int] | None:
-        if query.active is None:
-            return None
-        minutes = self._settings.query.active_minutes
-        return await self._readers.active(times.now() - int(minutes * 60 * times.MICROSECONDS))
 
 
 class SensorResource(SensorNoun):
