@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from wotkit.gviz import checks, patterns
 from wotkit.gviz.compile import Compiler
 from wotkit.gviz.errors import ProtocolError
 from wotkit.gviz.functions import finite
 from wotkit.gviz.printing import column_id, column_label
-from wotkit.gviz.syntax import Column, Expression, Query, Sort, aggregates_in
+from wotkit.gviz.syntax import Aggregate, Column, Expression, Query, Sort, aggregates_in
 from wotkit.gviz.table import Row, Table, TableColumn
 from wotkit.gviz.texts import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from wotkit.gviz.syntax import Type, Value
@@ -24,7 +24,8 @@ MOST_COLUMNS: Final = 1_000
 MOST_CELLS: Final = 1_000_000
 """Cells of a pivoted table."""
 
-Keys = tuple[Any, ...]
+Keys: TypeAlias = tuple[Any, ...]
+Groups: TypeAlias = dict[Keys, dict[Keys, Keys]]
 
 
 def evaluate(query: Query, table: Table, now: datetime) -> Table:
@@ -46,8 +47,9 @@ def evaluate(query: Query, table: Table, now: datetime) -> Table:
     rows: Sequence[Row] = table.rows
     if query.where is not None:
         rows = list(filter(compiler.condition(query.where), rows))
-    if any(aggregates_in(each) for each in query.select or ()):
-        return _Grouping(query, compiler, titles, now).table(rows)
+    if is_grouped(query):
+        grouping = _Grouping(query, titles, now)
+        return grouping.table(grouping.groups(compiler, rows))
     rows = _part(query, _ordered(query.order, compiler, rows))
     if query.select is None:
         columns = [titles.column(Column(each.id)) for each in table.columns]
@@ -60,11 +62,34 @@ def evaluate(query: Query, table: Table, now: datetime) -> Table:
     )
 
 
-def columns_of(query: Query, table: Table) -> set[str]:
-    """Return the ids of the table's columns that a query has any use for."""
-    if query.select is None:
-        return {column.id for column in table.columns}
-    return checks.columns_in(query)
+def is_grouped(query: Query) -> bool:
+    """Return whether a query has an aggregation; otherwise its rows are those of the table."""
+    return any(aggregates_in(each) for each in query.select or ())
+
+
+def aggregates_of(query: Query) -> list[Aggregate]:
+    """Return the aggregations of a query, each once."""
+    found = (each for part in query.select or () for each in aggregates_in(part))
+    return list(dict.fromkeys(found))
+
+
+def evaluate_groups(
+    query: Query, columns: Sequence[TableColumn], groups: Groups, now: datetime
+) -> Table:
+    """Return the table that a query asks for, from groups that were made already.
+
+    Args:
+        query: what is asked, and was checked.
+        columns: those of the whole table.
+        groups: for each values of GROUP BY, for each values of PIVOT, the values of
+            :func:`aggregates_of`.
+        now: what the function ``now()`` answers.
+
+    Raises:
+        ProtocolError: the answer is too large.
+    """
+    types = {column.id: column.type for column in columns}
+    return _Grouping(query, _Titles(query, Table(columns, ()), types), now).table(groups)
 
 
 class _Titles:
@@ -101,55 +126,65 @@ class _Titles:
 
 
 class _Grouping:
-    """Evaluates a query with aggregations."""
+    """Makes the answer of a query with aggregations."""
 
-    def __init__(self, query: Query, compiler: Compiler, titles: _Titles, now: datetime) -> None:
+    def __init__(self, query: Query, titles: _Titles, now: datetime) -> None:
         self._query = query
         self._titles = titles
-        self._group = [compiler.expression(each) for each in query.group]
-        self._pivot = [compiler.expression(each) for each in query.pivot]
-        selected = query.select or ()
-        found = dict.fromkeys(each for part in selected for each in aggregates_in(part))
-        self._aggregates = [(compiler.expression(each.column), each.function) for each in found]
-        places = {each: place for place, each in enumerate((*query.group, *found))}
+        self._aggregates = aggregates_of(query)
+        places = {each: at for at, each in enumerate((*query.group, *self._aggregates))}
         self._compiler = Compiler(places, now)
 
-    def table(self, rows: Iterable[Row]) -> Table:
-        """Return the answer: a row for each group, in the order of its keys or as asked."""
+    def groups(self, compiler: Compiler, rows: Iterable[Row]) -> Groups:
+        """Return the groups of rows, and of each the aggregated values."""
+        group = [compiler.expression(each) for each in self._query.group]
+        pivot = [compiler.expression(each) for each in self._query.pivot]
+        values = [(compiler.expression(each.column), each.function) for each in self._aggregates]
         buckets: dict[Keys, dict[Keys, list[Row]]] = {}
         for row in rows:
-            keys = tuple(key(row) for key in self._group)
-            pivot = tuple(key(row) for key in self._pivot)
-            buckets.setdefault(keys, {}).setdefault(pivot, []).append(row)
-        if not buckets and not self._group and not self._pivot:
+            keys = tuple(key(row) for key in group)
+            parts = tuple(key(row) for key in pivot)
+            buckets.setdefault(keys, {}).setdefault(parts, []).append(row)
+        if not buckets and not group and not pivot:
             buckets[()] = {(): []}
-        pivots = sorted({pivot for parts in buckets.values() for pivot in parts}, key=_rank)
+        return {
+            keys: {
+                pivoted: tuple(aggregate(name, map(value, found)) for value, name in values)
+                for pivoted, found in parts.items()
+            }
+            for keys, parts in buckets.items()
+        }
+
+    def table(self, groups: Groups) -> Table:
+        """Return the answer: a row for each group, in the order of its keys or as asked."""
+        pivots = sorted({pivot for parts in groups.values() for pivot in parts}, key=_rank)
         columns = self._columns(pivots)
-        if len(columns) > MOST_COLUMNS or len(columns) * len(buckets) > MOST_CELLS:
+        if len(columns) > MOST_COLUMNS or len(columns) * len(groups) > MOST_CELLS:
             raise ProtocolError("other", f"the pivot makes a table of {len(columns)} columns")
-        groups = [self._aggregated(keys, buckets[keys]) for keys in sorted(buckets, key=_rank)]
-        first = pivots[0] if pivots else ()
         nothing = (None,) * len(self._aggregates)
-        order = [(self._compiler.expression(key.by), key.descending) for key in self._query.order]
-        for value, descending in reversed(order):
-            groups.sort(
-                key=lambda group, value=value: _rank(  # type: ignore[misc]  # mypy infers no lambda defaults
-                    (value((*group[0], *group[1].get(first, nothing))),)
-                ),
-                reverse=descending,
-            )
         cells = [(pivot, self._compiler.expression(each)) for pivot, each in columns]
         answer = [
-            [cell((*keys, *parts.get(pivot, nothing))) for pivot, cell in cells]
-            for keys, parts in _part(self._query, groups)
+            [cell((*keys, *groups[keys].get(pivot, nothing))) for pivot, cell in cells]
+            for keys in _part(self._query, self._ordered(groups))
         ]
         return Table(self._titled(columns), answer, self._query.no_values)
+
+    def _ordered(self, groups: Groups) -> list[Keys]:
+        """Return the keys of the groups in the order of the answer."""
+        found = sorted(groups, key=_rank)
+        nothing = (None,) * len(self._aggregates)
+        for key in reversed(self._query.order):
+            value = self._compiler.expression(key.by)
+            # with a pivot, no aggregation stands in ORDER BY
+            rank = {keys: value((*keys, *groups[keys].get((), nothing))) for keys in found}
+            found.sort(key=lambda keys: _rank((rank[keys],)), reverse=key.descending)
+        return found
 
     def _columns(self, pivots: list[Keys]) -> list[tuple[Keys, Expression]]:
         """Return the columns of the answer: those with an aggregation once for each pivot."""
         found: list[tuple[Keys, Expression]] = []
         for selected in self._query.select or ():
-            if self._pivot and aggregates_in(selected):
+            if self._query.pivot and aggregates_in(selected):
                 found += [(pivot, selected) for pivot in pivots]
             else:
                 found.append(((), selected))
@@ -162,17 +197,10 @@ class _Grouping:
             for pivot, each in columns
         ]
 
-    def _aggregated(
-        self, keys: Keys, parts: dict[Keys, list[Row]]
-    ) -> tuple[Keys, dict[Keys, Keys]]:
-        return keys, {
-            pivot: tuple(_aggregate(name, value, rows) for value, name in self._aggregates)
-            for pivot, rows in parts.items()
-        }
 
-
-def _aggregate(name: str, value: Callable[[Row], Any], rows: Iterable[Row]) -> Value:
-    values = [each for each in map(value, rows) if each is not None]
+def aggregate(name: str, values: Iterable[Any]) -> Value:
+    """Return an aggregation of values; nulls do not count."""
+    values = [each for each in values if each is not None]
     if name == "count":
         return len(values)
     if not values:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from wotkit.readings import sqlite_batch, store
+from wotkit.readings import sqlite_batch, sqlite_table, store
 from wotkit.readings.latest import LatestValues
 from wotkit.readings.sqlite_writer import SqliteWriter
 from wotkit.readings.store import StoredReading, StoreError
@@ -130,6 +130,24 @@ class SqliteStore:
         sql, values = _select(what)
         with _as_store_errors():
             return _fetch(self._reader(), sql, values)
+
+    def read_where(self, what: Range, tests: Sequence[store.FieldTest]) -> list[StoredReading]:
+        """See :meth:`wotkit.readings.store.Store.read_where`."""
+        sql, values = sqlite_table.select_where(what, tests)
+        with _as_store_errors():
+            return _fetch(self._reader(), sql, values)
+
+    def summarize(
+        self,
+        what: Range,
+        tests: Sequence[store.FieldTest],
+        keys: Sequence[store.FieldColumn | store.TimePart],
+        fields: Sequence[store.FieldColumn],
+        most: int,
+    ) -> list[store.Summary]:
+        """See :meth:`wotkit.readings.store.Store.summarize`."""
+        with _as_store_errors():
+            return sqlite_table.summarize(self._reader(), what, tests, keys, fields, most)
 
     def stream(self, what: Range) -> Iterator[StoredReading]:
         """See :meth:`wotkit.readings.store.Store.stream`."""

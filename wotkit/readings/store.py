@@ -192,6 +192,60 @@ class Range(Struct, frozen=True, kw_only=True):
     limit: int | None = None
 
 
+class FieldColumn(Struct, frozen=True):
+    """A declared field: NUMBER, or STRING. Only values of its type count, any other is none."""
+
+    name: str
+    number: bool
+
+    @property
+    def plain(self) -> bool:
+        """Whether a store can find it by its name; a name JSON would escape is too much to ask."""
+        return self.name.isprintable() and not set(self.name) & {'"', "\\"}
+
+
+class FieldTest(Struct, frozen=True):
+    """``field operator value``: one of = != < <= > >=, or for STRING ``contains``.
+
+    A reading without a value in the field does not pass.
+    """
+
+    field: FieldColumn
+    operator: str
+    value: str | int | float
+
+
+class TimePart(Enum):
+    """What readings are grouped by of their time, in UTC; months count from 0."""
+
+    YEAR = "year"
+    MONTH = "month"
+    DAY = "day"
+    HOUR = "hour"
+    MINUTE = "minute"
+    DATE = "date"
+    """Days since 1970."""
+
+
+class FieldSummary(NamedTuple):
+    """Of the values of a field: how many, their sum (NUMBER only), the least and the greatest."""
+
+    values: int
+    total: float
+    least: Any
+    greatest: Any
+
+
+class Summary(NamedTuple):
+    """Of the readings that have these keys in common."""
+
+    keys: tuple[Any, ...]
+    readings: int
+    first: int | None
+    last: int | None
+    fields: tuple[FieldSummary, ...]
+
+
 _NUMBER: Final = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*")
 
 
@@ -242,6 +296,25 @@ class Store(Protocol):
 
         Raises:
             StoreError: the store cannot be read.
+        """
+        ...
+
+    def read_where(self, what: Range, tests: Sequence[FieldTest]) -> list[StoredReading]:
+        """Return readings that pass all tests; of ``what`` only bounds, order and limit count."""
+        ...
+
+    def summarize(
+        self,
+        what: Range,
+        tests: Sequence[FieldTest],
+        keys: Sequence[FieldColumn | TimePart],
+        fields: Sequence[FieldColumn],
+        most: int,
+    ) -> list[Summary]:
+        """Return summaries of the readings that pass all tests, ``most`` of them at most.
+
+        One for each combination of keys, in no order; without keys exactly one. Of ``what`` only
+        the bounds count. The names of all fields are :attr:`FieldColumn.plain`.
         """
         ...
 

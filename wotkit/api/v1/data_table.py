@@ -24,15 +24,16 @@ from wotkit.errors import (
     Unauthenticated,
     WotkitError,
 )
-from wotkit.gviz.checks import columns_in
+from wotkit.gviz.checks import check, columns_in
 from wotkit.gviz.errors import ProtocolError
-from wotkit.gviz.evaluate import evaluate
+from wotkit.gviz.evaluate import evaluate, evaluate_groups
 from wotkit.gviz.grammar import parse
 from wotkit.gviz.output import VERSION, Output, error_form, write_error, write_table
+from wotkit.gviz.plan import groups, plan
 from wotkit.gviz.request import TableRequest, parse_request
 from wotkit.gviz.syntax import Query, Type
 from wotkit.gviz.table import Table, TableColumn
-from wotkit.readings.store import cast
+from wotkit.readings.store import FieldColumn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,13 +82,6 @@ class TableParams(RangeParams, kw_only=True, rename="camel"):
             "tsv-excel), outFileName, responseHandler, sig."
         ),
     ] = ""
-
-
-class DeclaredField(NamedTuple):
-    """A field of the sensor, as a column."""
-
-    name: str
-    number: bool
 
 
 class DataTableResource:
@@ -169,20 +163,56 @@ class _Source(NamedTuple):
     """Which readings make the table, and how many may."""
 
     target: Target
-    fields: Sequence[DeclaredField]
+    fields: Sequence[FieldColumn]
     what: Range
     most: int
     latest: bool
 
+    @property
+    def whole(self) -> bool:
+        """Whether the table is all of a range of time, so that parts of it can be left unread."""
+        what = self.what
+        cut = what.newest is not None or what.oldest is not None or what.offset > 0
+        return not (cut or self.latest or what.limit is None or what.limit <= self.most)
 
-def declared_fields(sensor_id: int) -> list[DeclaredField]:
+    def columns(self, wanted: set[str] | None) -> list[TableColumn]:
+        """Return the table's columns, without fields that nobody wants."""
+        found = [TableColumn(name, kind, name) for name, kind in EVERY_READING]
+        found += [
+            TableColumn(field.name, Type.NUMBER if field.number else Type.STRING, field.name)
+            for field in self.fields
+            if wanted is None or field.name in wanted
+        ]
+        return found
+
+    def table(
+        self, columns: Sequence[TableColumn], what: Range, found: list[StoredReading]
+    ) -> Table:
+        """Return the table of readings that were found for a range.
+
+        Raises:
+            ProtocolError: they are more than a table may have.
+        """
+        if len(found) > self.most:
+            raise ProtocolError(
+                "other",
+                f"more than {self.most} readings would have to be loaded; narrow the range with "
+                "start and end, or with limit (the setting query.max_table_readings)",
+            )
+        if what.reverse != self.what.reverse:
+            found.reverse()
+        row = _row_of(self.target, columns[len(EVERY_READING) :])
+        return Table(columns, [row(reading) for reading in found])
+
+
+def declared_fields(sensor_id: int) -> list[FieldColumn]:
     """Return the fields of a sensor in their order; a unit of work."""
     found = rows(
         Field.select(Field.name, Field.type)
         .where(Field.sensor == sensor_id)
         .order_by(Field.position)
     )
-    return [DeclaredField(name, kind == "NUMBER") for name, kind in found]
+    return [FieldColumn(name, kind == "NUMBER") for name, kind in found]
 
 
 def _unlimited(params: TableParams, req: falcon.asgi.Request, most: int) -> TableParams:
@@ -198,61 +228,48 @@ def _unlimited(params: TableParams, req: falcon.asgi.Request, most: int) -> Tabl
 def _made(store: Store, source: _Source, tq: str, request: TableRequest, now: int) -> Output:
     """Return the answer to a query; in a thread for reading."""
     try:
-        query = parse(tq)
-        table = _table(query, source, store)
-        return write_table(evaluate(query, table, moment(now)), request)
+        return write_table(_table(store, source, parse(tq), moment(now)), request)
     except ProtocolError as error:
         return write_error(error, request)
 
 
-def _table(query: Query, source: _Source, store: Store) -> Table:
-    """Return the table that a query is asked about, without fields it has no use for."""
-    fields = source.fields
-    if query.select is not None:
-        wanted = columns_in(query)
-        fields = [field for field in fields if field.name in wanted]
-    columns = [TableColumn(name, kind, name) for name, kind in EVERY_READING]
-    columns += [TableColumn(name, _kind(number), name) for name, number in fields]
-    row = _row_of(source.target, fields)
-    return Table(columns, [row(reading) for reading in _read(store, source)])
-
-
-def _read(store: Store, source: _Source) -> list[StoredReading]:
-    """Return the readings of the range.
+def _table(store: Store, source: _Source, query: Query, now: datetime) -> Table:
+    """Return the table that a query asks for.
 
     Raises:
-        ProtocolError: they are more than a table may have.
+        ProtocolError: the query makes no sense, or more readings than a table may have are needed.
     """
-    what, most = source.what, source.most
-    limit = most + 1 if what.limit is None else min(what.limit, most + 1)
-    reverse = True if source.latest else what.reverse
-    found = store.read(msgspec.structs.replace(what, limit=limit, reverse=reverse))
-    if len(found) > most:
-        raise ProtocolError(
-            "other",
-            f"more than {most} readings lie in the range; narrow it with start and end, or with "
-            "limit (the setting query.max_table_readings)",
-        )
-    if reverse != what.reverse:
-        found.reverse()
-    return found
+    columns = source.columns(columns_in(query) if query.select is not None else None)
+    check(query, {column.id: column.type for column in columns})
+    if not source.whole:
+        what = msgspec.structs.replace(source.what, reverse=source.latest or source.what.reverse)
+        return evaluate(query, source.table(columns, what, store.read(what)), now)
+    fields = {field.name: field for field in source.fields}
+    planned = plan(query, source.what, fields)
+    if planned.keys is None:
+        found = store.read_where(planned.what, planned.tests)
+        return evaluate(query, source.table(columns, planned.what, found), now)
+    summaries = store.summarize(
+        planned.what, planned.tests, planned.keys, planned.fields, source.most + 1
+    )
+    if len(summaries) > source.most:
+        raise ProtocolError("other", f"the query makes more than {source.most} groups")
+    return evaluate_groups(query, columns, groups(query, planned, summaries), now)
 
 
-def _row_of(
-    target: Target, fields: Sequence[DeclaredField]
-) -> Callable[[StoredReading], list[Any]]:
+def _row_of(target: Target, fields: Sequence[TableColumn]) -> Callable[[StoredReading], list[Any]]:
     """Return a function from a reading to its row."""
     decode = msgspec.json.Decoder(dict[str, Any]).decode
+    types = {Type.NUMBER: (int, float), Type.STRING: (str,)}
+    columns = [(field.id, types[field.type]) for field in fields]
 
     def row(reading: StoredReading) -> list[Any]:
         cells: list[Any] = [target.id, target.name, moment(reading.ts)]
-        values = decode(reading.data) if fields else {}
-        for name, number in fields:
+        values = decode(reading.data) if columns else {}
+        for name, kinds in columns:
             value = values.get(name)
             # a value of before its field was declared may be of another type
-            if value is not None and type(value) not in ((int, float) if number else (str,)):
-                value = cast(value, number=number)
-            cells.append(value)
+            cells.append(value if type(value) in kinds else None)
         return cells
 
     return row
@@ -261,10 +278,6 @@ def _row_of(
 def moment(micros: int) -> datetime:
     """Return a time as queries know it: UTC, without a zone."""
     return _EPOCH + timedelta(microseconds=micros)
-
-
-def _kind(number: bool) -> Type:
-    return Type.NUMBER if number else Type.STRING
 
 
 def _is_foreign_script(req: falcon.asgi.Request) -> bool:
