@@ -29,10 +29,7 @@ def prepare(pairs: Mapping[str, Any], settings: ControlSettings) -> tuple[str, f
     expires = _seconds(values.pop(EXPIRES, None), settings.max_expires_seconds)
     if expires is not None and ID in values:
         raise _refusal(ID, "is invalid: the server gives a message that expires its id")
-    try:
-        body = strict_json.encode(values)
-    except OverflowError:
-        raise ValidationFailed("a number is beyond 64 bits") from None
+    body = strict_json.encode(values)
     if len(body) > settings.max_message_bytes:
         raise TooLarge(
             f"the message has {len(body)} bytes; at most control.max_message_bytes, "
