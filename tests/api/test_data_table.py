@@ -8,10 +8,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import gviz_api
+import msgspec
 import pytest
 
+from tests.api.conftest import running
+from wotkit.config import QuerySettings
+
 if TYPE_CHECKING:
-    from conftest import Client
+    from tests.api.conftest import Client
 
 FIELDS = [
     {"name": "temperature", "longName": "Temperature", "type": "NUMBER"},
@@ -372,3 +376,41 @@ def test_page_of_another_site_cannot_use_the_credentials_of_the_browser(
     assert '"status":"ok"' in public.text
     own = home.call("GET", path, "alice", headers=headers | {"Sec-Fetch-Site": "same-origin"})
     assert '"status":"ok"' in own.text
+
+
+def test_query_over_a_range_sees_all_of_it_and_no_range_the_latest_thousand(client: Any) -> None:
+    client.make_sensor("busy", fields=FIELDS)
+    readings = [{"timestamp": number, "temperature": number} for number in range(1, 1501)]
+    assert client.put("sensors/busy/data", "alice", readings).status_code == 204
+
+    def values(tq: str, **params: str) -> list[Any]:
+        answer = client.call(
+            "GET",
+            "sensors/busy/dataTable",
+            "alice",
+            params={"tq": tq, **params},
+            headers=PLAIN,
+        )
+        return [row["c"][0]["v"] for row in answer.json()["table"]["rows"]]
+
+    assert values("select count(temperature)", start="0") == [1500]
+    assert values("select sum(temperature) where temperature <= 1000", start="0") == [500_500]
+    assert len(values("select temperature", start="0")) == 1500
+    assert len(values("", start="0")) == 1000
+    assert values("select count(temperature)") == [1000]
+    assert values("select min(temperature)") == [501]
+    assert values("select count(temperature)", start="0", limit="10") == [10]
+
+
+def test_more_readings_than_a_table_may_have_are_an_error_and_never_a_wrong_answer(
+    settings: Any, people: Any
+) -> None:
+    limited = msgspec.structs.replace(settings, query=QuerySettings(max_table_readings=3))
+    with running(limited) as client:
+        client.make_sensor("home", visibility="PUBLIC", fields=FIELDS)
+        client.put("sensors/home/data", "alice", READINGS)
+        error = wrong(client, "select temperature", start="0")
+        assert error["reason"] == "other"
+        assert "query.max_table_readings" in error["detailed_message"]
+        assert rows(client, "select count(timestamp)", start="0") == [[4]]
+        assert len(rows(client, "select temperature limit 2", start="0")) == 2
