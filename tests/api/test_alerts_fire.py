@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -283,3 +284,33 @@ def test_trial_of_an_alert_without_conditions_is_refused(client: Client) -> None
     path = make(client, {"name": "empty"})
     error = client.error(client.post(f"{path}/test", "alice", {}), 400)
     assert error["moreInfo"] == {"conditions": "there are none"}
+
+
+def test_webhook_is_posted_to_its_address_and_logged(client: Client, cellar: str) -> None:
+    bodies: list[bytes] = []
+
+    async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        length = int(head.partition("content-length: ")[2].partition("\r")[0])
+        bodies.append(await reader.readexactly(length))
+        status = b"503 Later" if len(bodies) == 1 else b"200 OK"
+        writer.write(b"HTTP/1.1 " + status + b"\r\n\r\n")
+        writer.close()
+
+    server = client.run(asyncio.start_server(receive, "127.0.0.1", 0))
+    address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
+    path = make(client, warm(cellar, webhook=address))
+    send(client, cellar, 31)
+
+    def logged() -> list[tuple[str, str, int, str]]:
+        found = client.get(f"{path}/deliveries/", "alice").json()
+        names = ("channel", "status", "attempts", "outcome")
+        return [tuple(one[name] for name in names) for one in found]
+
+    until(client, [("webhook", "sent", 2, "answered 200")], logged)
+    server.close()
+    first, second = (json.loads(body) for body in bodies)
+    assert first == second
+    assert first["title"] == "too warm"
+    assert first["conditions"][0]["found"] == 31
+    assert client.get(path, "alice").json()["webhook"] == address
