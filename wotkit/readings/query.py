@@ -49,7 +49,7 @@ class Walk:
     def __init__(self, what: Range, rows: int = FIRST_ROWS) -> None:
         """Take a range whose ``newest`` and ``oldest`` are not set."""
         self._what = what
-        self._rows = rows
+        self._rows = min(rows, PAGE_ROWS)
         self._left = what.limit
         self.done = False
 

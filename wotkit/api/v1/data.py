@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from wotkit.readings.readers import ReaderPool
 
 MOST_SKIPPED: Final = 100_000
-"""Readings that an offset may leave out: they are read to be counted."""
+"""Readings that an offset may leave out, or that afterE and beforeE may count: they are read."""
 
 _ERRORS: Final = (
     InvalidQuery,
@@ -161,8 +161,8 @@ def _across(params: RangeParams, order: Order, now: int, most: int) -> Across:
     return Across(
         after=what.after,
         through=what.through,
-        newest=None if what.newest is None else min(what.newest, most),
-        oldest=None if what.oldest is None else min(what.oldest, most),
+        newest=None if what.newest is None else min(what.newest, MOST_SKIPPED),
+        oldest=None if what.oldest is None else min(what.oldest, MOST_SKIPPED),
         by_sensor=order.order_by == "sensor",
         latest=is_latest(params),
         reverse=what.reverse,
