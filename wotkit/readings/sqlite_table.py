@@ -56,16 +56,24 @@ def summarize(
 ) -> list[Summary]:
     """Return a summary for each combination of keys; see ``Store.summarize``."""
     values: list[Any] = []
-    columns = [_PARTS[key] if isinstance(key, TimePart) else _value(key, values) for key in keys]
-    columns += ["count(*)", "min(ts)", "max(ts)"]
-    for field in fields:
-        total = "total" if field.number else "count"
-        for function in ("count", total, "min", "max"):
-            columns.append(f"{function}({_value(field, values)})")
+    inner = [
+        f"{_PARTS[key] if isinstance(key, TimePart) else _value(key, values)} AS k{at}"
+        for at, key in enumerate(keys)
+    ]
+    inner += [f"{_value(field, values)} AS v{at}" for at, field in enumerate(fields)]
     conditions, bound = _conditions(what, tests)
-    sql = f"SELECT {', '.join(columns)} FROM reading WHERE {conditions}"  # noqa: S608  # as above
-    if keys:
-        sql += f" GROUP BY {', '.join(str(place + 1) for place in range(len(keys)))}"
+    names = [f"k{at}" for at in range(len(keys))]
+    columns = [*names, "count(*)", "min(ts)", "max(ts)"]
+    for at, field in enumerate(fields):
+        functions = ("count", "total" if field.number else "count", "min", "max")
+        columns += [f"{function}(v{at})" for function in functions]
+    # with a limit the inner query stays one of its own, which reads the JSON of a field once
+    sql = (
+        f"SELECT {', '.join(columns)} FROM (SELECT {', '.join(['ts', *inner])} "  # noqa: S608  # as above
+        f"FROM reading WHERE {conditions} LIMIT -1)"
+    )
+    if names:
+        sql += f" GROUP BY {', '.join(names)}"
     found = connection.execute(f"{sql} LIMIT ?", [*values, *bound, most])
     return [_summary(row, len(keys)) for row in found]
 
