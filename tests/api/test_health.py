@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +14,8 @@ from wotkit.api.health import PROBE_SECONDS
 
 if TYPE_CHECKING:
     from conftest import Client
+
+    from wotkit.catalog import Catalog
 
 
 @pytest.fixture
@@ -70,6 +74,16 @@ def test_full_disk_is_said_by_readiness_until_it_is_over(pages: Any, client: Cli
     assert client.get("/readyz").status_code == 200
     assert client.post(path, "alice", large).status_code == 201
     assert len(client.get(path, "alice").json()) == 2
+
+
+def test_catalog_that_cannot_be_read_is_said(client: Client, catalog: Catalog) -> None:
+    with closing(sqlite3.connect(catalog.path, isolation_level=None)) as other:
+        other.execute("ALTER TABLE dropped_sensor RENAME TO mislaid")
+        answer = client.get("/readyz")
+        assert answer.status_code == 503
+        assert answer.json()["reasons"] == ["catalog: cannot be read"]
+        other.execute("ALTER TABLE mislaid RENAME TO dropped_sensor")
+    assert client.get("/readyz").status_code == 200
 
 
 def test_good_answer_is_believed_for_a_while_only(

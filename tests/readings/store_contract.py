@@ -73,7 +73,7 @@ class StoreContract:
         run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis' own
             lambda: StoreMachine(self.open),
             settings=settings(
-                max_examples=80,
+                max_examples=40,
                 stateful_step_count=20,
                 deadline=None,
                 suppress_health_check=checks,

@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from wotkit import __version__
 from wotkit.api.operation import Returns, operation
 from wotkit.api.responses import answer_json
+from wotkit.catalog import sensors
 from wotkit.errors import WotkitError
 from wotkit.readings.store import Probe
 
@@ -91,7 +92,7 @@ class ReadyResource:
         except TimeoutError:
             reasons.append("readings: the disk does not answer in time")
         try:
-            await self._catalog.reading(int)
+            await self._catalog.reading(sensors.pending_drops)
         except Exception:  # noqa: BLE001  # whatever it is, the catalog cannot be read
             reasons.append("catalog: cannot be read")
         if not reasons:
