@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from wotkit.catalog.identity import Identity
 
 LARGEST_ID: Final = (1 << 63) - 1
+_DIGITS: Final = 20
 
 
 class Found(NamedTuple):
@@ -28,7 +29,9 @@ class Found(NamedTuple):
 
 def is_id(reference: str) -> bool:
     """Return whether a reference is a numeric id."""
-    return reference.isascii() and reference.isdecimal() and int(reference[:20]) <= LARGEST_ID
+    if len(reference) > _DIGITS or not (reference.isascii() and reference.isdecimal()):
+        return False
+    return int(reference) <= LARGEST_ID
 
 
 def named(identity: Identity, reference: str) -> Any:
