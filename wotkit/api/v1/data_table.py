@@ -114,8 +114,10 @@ class DataTableResource:
         returns={
             200: Returns(
                 "The table, or what is wrong with the query.",
-                str,
+                str | dict[str, Any],
                 media="text/javascript",
+                also=("application/json", "text/html", "text/csv", "text/tab-separated-values"),
+                headers={"Content-Disposition": "The name of a file, where tqx has outFileName."},
             )
         },
         errors=(NotFound, InvalidQuery, Overloaded, StoreUnavailable),
