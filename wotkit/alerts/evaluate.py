@@ -42,6 +42,8 @@ MOST_STEPS: Final = 20
 REST: Final = 9
 """How many times as long as it worked the task rests."""
 LEAST_REST_SECONDS: Final = 0.005
+MOST_REST_SECONDS: Final = 1.0
+"""Work is timed with its waits for the disk: a slow one must not make alerts late."""
 RETRY_SECONDS: Final = 1.0
 LEASE: Final = "alerts"
 _LEASE_PERIODS: Final = 3
@@ -130,7 +132,8 @@ class Evaluator:
                 await asyncio.sleep(RETRY_SECONDS)
             if not (self._pending or self._reload or self._changes):
                 self._awake.clear()
-            await asyncio.sleep(max(LEAST_REST_SECONDS, (perf_counter() - started) * REST))
+            rest = (perf_counter() - started) * REST
+            await asyncio.sleep(min(max(LEAST_REST_SECONDS, rest), MOST_REST_SECONDS))
 
     async def _catch_up(self) -> None:
         """Have every alert compared with the latest values."""

@@ -15,6 +15,7 @@ from wotkit import strict_json
 from wotkit.catalog.accounts import next_id
 from wotkit.catalog.bulk import among, stream
 from wotkit.catalog.models import (
+    CURRENT,
     Account,
     Alert,
     AlertCondition,
@@ -29,10 +30,12 @@ from wotkit.catalog.models import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
 GONE = "a sensor of a condition was deleted, or is no longer visible to the owner"
 """Why an alert was disabled that nobody disabled."""
+_AT_ONCE = 500
+"""Rows of one INSERT."""
 
 
 class ConditionRow(Struct, frozen=True, kw_only=True):
@@ -186,58 +189,81 @@ def record(changes: Iterable[Change], inbox_messages: int) -> int:
     messages of a firing are rows of the same transaction, so whoever is killed loses none. What
     was deleted, disabled or left its owner's sight meanwhile does not fire.
     """
-    fired = 0
+    changes = list(changes)
+    alive = {row.alert_id for row in _rules(among(Alert.id, (one.row.alert_id for one in changes)))}
+    told: list[tuple[RuleRow, Firing]] = []
     for change in changes:
         alert_id = change.row.alert_id
-        alive = bool(_rules(Alert.id == alert_id))
         for firing, at in change.steps:
             if firing is None:
                 _switch(alert_id, at, on=False)
-            elif alive and _switch(alert_id, at, on=True):
-                fired += 1
-                _tell(change.row, firing, inbox_messages)
-    return fired
+            elif alert_id in alive and _switch(alert_id, at, on=True):
+                told.append((change.row, firing))
+    if told:
+        _tell(told)
+        for owner_id in {row.owner_id for row, _ in told}:
+            _trim(owner_id, inbox_messages)
+    return len(told)
 
 
 def _switch(alert_id: int, at: int, *, on: bool) -> bool:
     """Note that an alert is in progress, or is not; return whether that was not noted yet."""
-    other = AlertState.in_progress != on
-    state = AlertState.update(in_progress=on, since=at)
-    return changed(state.where((AlertState.alert == alert_id) & other)) == 1
+    # written out, for hundreds may change at once
+    cursor = CURRENT.execute_sql(
+        "UPDATE alert_state SET in_progress = ?, since = ? WHERE alert_id = ? AND in_progress = ?",
+        (on, at, alert_id, not on),
+    )
+    return bool(cursor.rowcount == 1)
 
 
-def _tell(row: RuleRow, firing: Firing, inbox_messages: int) -> None:
-    message_id = next_id("inbox")
-    InboxMessage.insert(
-        id=message_id,
-        user=row.owner_id,
-        alert=row.alert_id,
-        at=firing.at,
-        title=firing.title,
-        message=firing.message,
-        send_email=row.send_email,
-        email=row.email,
-    ).execute()
-    outgoing = []
+def _tell(told: list[tuple[RuleRow, Firing]]) -> None:
+    messages: list[dict[str, Any]] = []
+    outgoing: list[dict[str, Any]] = []
+    for row, firing in told:
+        message_id = next_id("inbox")
+        messages.append(
+            {
+                "id": message_id,
+                "user": row.owner_id,
+                "alert": row.alert_id,
+                "at": firing.at,
+                "title": firing.title,
+                "message": firing.message,
+                "send_email": row.send_email,
+                "email": row.email,
+            }
+        )
+        outgoing += (
+            {
+                "alert": row.alert_id,
+                "inbox_id": message_id,
+                "channel": channel,
+                "target": target,
+                "title": firing.title,
+                "body": body,
+                "created": firing.at,
+                "due": 0,
+            }
+            for channel, target, body in _channels(row, firing)
+        )
+    for model, found in ((InboxMessage, messages), (AlertDelivery, outgoing)):
+        for start in range(0, len(found), _AT_ONCE):
+            model.insert_many(found[start : start + _AT_ONCE]).execute()
+
+
+def _channels(row: RuleRow, firing: Firing) -> Iterator[tuple[str, str, str]]:
+    """Yield how else than in the inbox the owner is told: channel, target and body."""
     if row.send_email and row.email:
-        outgoing.append(("email", row.email, firing.message))
+        yield "email", row.email, firing.message
     if row.webhook:
-        outgoing.append(("webhook", row.webhook, firing.webhook_body))
-    for channel, target, body in outgoing:
-        AlertDelivery.insert(
-            alert=row.alert_id,
-            inbox_id=message_id,
-            channel=channel,
-            target=target,
-            title=firing.title,
-            body=body,
-            created=firing.at,
-            due=0,
-        ).execute()
-    own = InboxMessage.select(InboxMessage.id).where(InboxMessage.user == row.owner_id)
-    oldest = own.order_by(InboxMessage.id.desc()).offset(inbox_messages).limit(1)
-    for (last,) in rows(oldest):
-        old = (InboxMessage.user == row.owner_id) & (InboxMessage.id <= last)
+        yield "webhook", row.webhook, firing.webhook_body
+
+
+def _trim(owner_id: int, most: int) -> None:
+    """Delete the oldest messages beyond so many."""
+    own = InboxMessage.select(InboxMessage.id).where(InboxMessage.user == owner_id)
+    for (last,) in rows(own.order_by(InboxMessage.id.desc()).offset(most).limit(1)):
+        old = (InboxMessage.user == owner_id) & (InboxMessage.id <= last)
         changed(InboxMessage.delete().where(old))
 
 
