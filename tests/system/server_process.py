@@ -14,7 +14,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from click.testing import CliRunner
+
 from tests.system.wire import Credentials, Wire
+from wotkit.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -173,9 +176,12 @@ class ServerProcess:
         return self.wait()
 
     def command(self, *arguments: str, stdin: str = "") -> str:
-        """Run ``wotkit`` on the data folder and return what it printed."""
-        found = run_wotkit(*arguments, "--data", str(self.data), stdin=stdin)
-        assert found.returncode == 0, found.stderr
+        """Run ``wotkit`` on the data folder, beside the server, and return what it printed.
+
+        In this process, which saves the start of another; :func:`run_wotkit` is the whole thing.
+        """
+        found = CliRunner().invoke(main, [*arguments, "--data", str(self.data)], input=stdin)
+        assert found.exit_code == 0, found.output
         return found.stdout
 
     def json(self, *arguments: str) -> Any:
