@@ -39,7 +39,8 @@ FIXED_HEADERS: Final = (
 _GIVEN_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _METHODS: Final = b"GET, POST, PUT, DELETE, OPTIONS"
 _ALLOWED_HEADERS: Final = (
-    b"Authorization, Content-Encoding, Content-Type, Idempotency-Key, X-Request-Id"
+    b"Authorization, Content-Encoding, Content-Type, Idempotency-Key, X-DataSource-Auth, "
+    b"X-Request-Id"
 )
 _EXPOSED_HEADERS: Final = (
     b"Location, Link, Retry-After, X-Request-Id, Idempotent-Replayed, X-Total-Truncated"

@@ -414,3 +414,14 @@ def test_more_readings_than_a_table_may_have_are_an_error_and_never_a_wrong_answ
         assert "query.max_table_readings" in error["detailed_message"]
         assert rows(client, "select count(timestamp)", start="0") == [[4]]
         assert len(rows(client, "select temperature limit 2", start="0")) == 2
+
+
+def test_page_elsewhere_may_ask_for_plain_json(home: Client) -> None:
+    asked = {
+        "Origin": "https://charts.example",
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": "x-datasource-auth",
+    }
+    answer = home.call("OPTIONS", "sensors/alice.home/dataTable", headers=asked)
+    assert answer.status_code == 204
+    assert "X-DataSource-Auth" in answer.headers["access-control-allow-headers"]
