@@ -172,8 +172,7 @@ def _of_bounds(query: ReadingQuery, store: Store, sensor_id: int) -> Understood:
     )
     echo: dict[str, Any] = {}
     for name, key in (("start", counted.after), ("end", counted.through)):
-        if getattr(query, name) is not None or getattr(query, f"{name}_id"):
-            assert key is not None
+        if key is not None:
             echo[name] = _millis(key[0])
         if getattr(query, f"{name}_id") is not None:
             echo[f"{name}_id"] = getattr(query, f"{name}_id")
@@ -205,8 +204,8 @@ def _time(name: str, text: str | None, at: int | None, store: Store, sensor_id: 
     """Return the time of a bound: as it is given, or that of the reading it names."""
     if text is not None:
         return time_of(name, text)
-    if not at:  # no reading has the id 0: it includes an instant, and there is none
-        return None if at is None or name == "start" else times.EARLIEST
+    if at is None or (at == 0 and name == "start"):  # 0 includes an instant, and there is none
+        return None
     found = store.find(sensor_id, at)
     if found is None:
         why = f"is invalid: there is no reading {at}"
