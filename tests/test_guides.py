@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from tests.system.server_process import PASSWORD, ServerProcess
 from wotkit.config import SETTINGS
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "wotkit" / "web" / "docs"
 PAGES = [*sorted(DOCS.glob("*.md")), *sorted(ROOT.glob("*.md"))]
 GUIDES = [DOCS / f"{name}.md" for name in ("quickstart", "concepts", "api", "ingest", "operations")]
-PASSWORD = "correct horse battery"
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
@@ -50,29 +49,10 @@ def wotkit(*arguments: str, data: Path, stdin: str = "") -> str:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A real server with the user, the key and the sensors that the guides speak of."""
-    data = tmp_path_factory.mktemp("data")
-    log = data / "log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "wotkit.cli", "serve", "--port", "0", "--data", str(data)],
-            stdout=subprocess.PIPE,
-            stderr=output,
-            text=True,
-        )
-    try:
-        assert process.stdout is not None
-        match = re.search(r"WoTKit at (\S+),", process.stdout.readline())
-        assert match is not None, log.read_text()
-        wotkit("user", "create", "alice", "--password-file", "-", data=data, stdin=PASSWORD)
-        key = json.loads(
-            wotkit("key", "create", "--user", "alice", "--name", "x", "--json", data=data)
-        )
-        yield Server(match[1], f"{key['key_id']}:{key['key_password']}", data)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
-        assert process.stdout is not None
-        process.stdout.close()
+    with ServerProcess(tmp_path_factory.mktemp("guides") / "data") as process:
+        process.add_user("alice")
+        yield Server(process.url, ":".join(process.add_key("alice")), process.data)
+        assert process.stop() == 0
 
 
 def shell_blocks(page: Path) -> list[str]:

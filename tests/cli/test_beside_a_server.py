@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import re
 import signal
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 from tests.cli.conftest import PASSWORD, Wotkit
+from tests.system.server_process import ServerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,19 +21,10 @@ class Running:
 
     def __init__(self, wotkit: Wotkit) -> None:
         self.wotkit = wotkit
-        command = [sys.executable, "-m", "wotkit.cli", "serve", "--port", "0"]
-        self.process = subprocess.Popen(
-            [*command, "--data", str(wotkit.data)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,
-        )
-        assert self.process.stdout is not None
-        self.greeting = "".join(self.process.stdout.readline() for _ in range(4))
-        found = re.search(r"http://\S+?(?=,)", self.greeting)
-        assert found, self.greeting
-        self.client = httpx.Client(base_url=found[0], timeout=20)
+        self.server = ServerProcess(wotkit.data)
+        self.server.start()
+        self.greeting = self.server.said
+        self.client = httpx.Client(base_url=self.server.url, timeout=20)
 
     def status(self, key: dict[str, Any], sensor: str = "alice.roof") -> int:
         """Post a reading with a key and return how that ended."""
@@ -50,14 +38,10 @@ class Running:
     def stop(self, number: signal.Signals) -> int:
         """Send a signal to the main process alone and return its exit status."""
         self.client.close()
-        self.process.send_signal(number)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
         try:
-            return self.process.wait(timeout=5)
+            return self.server.stop(number)
         finally:
-            if self.process.poll() is None:
-                os.killpg(self.process.pid, signal.SIGKILL)
+            self.server.kill_all()
 
 
 @pytest.fixture(scope="module")

@@ -69,17 +69,17 @@ def init(folder: Path, port: int, key: Key) -> Path:
     return config
 
 
-def count(server: ServerProcess, key: Key, sensor: str = COUNTER) -> int:
-    """Return how many readings there are; 0 while there is no such sensor."""
-    with server.wire(key) as wire:
-        if wire.get(f"/api/sensors/{sensor}").status == 404:
-            return 0
-        return len(wire.readings(sensor))
-
-
 def wait_for_more(agent: AgentProcess, server: ServerProcess, key: Key, more: int) -> None:
-    before = count(server, key)
-    agent.wait_until(lambda: count(server, key) >= before + more)
+    """Wait until so many readings arrived that were measured from now on."""
+    now = int(time.time() * 1000)
+    query = f"start={now}&end=4102444800000&limit={more}"
+
+    def arrived() -> bool:
+        with server.wire(key) as wire:
+            answer = wire.get(f"/api/sensors/{COUNTER}/data?{query}")
+        return answer.status == 200 and len(answer.json()) >= more
+
+    agent.wait_until(arrived)
 
 
 def stop_when_all_is_sent(agent: AgentProcess, server: ServerProcess, key: Key) -> None:
@@ -110,8 +110,14 @@ def test_machine_readings_arrive_with_names_and_units(
     server: ServerProcess, key: Key, tmp_path: Path
 ) -> None:
     config = init(tmp_path / "agent", server.port, key)
+
+    def has_arrived() -> bool:
+        with server.wire(key) as wire:
+            answer = wire.get(f"/api/sensors/{SYSTEM}/data")
+        return answer.status == 200 and any("cpu" in reading for reading in answer.json())
+
     with AgentProcess(config) as agent:
-        agent.wait_until(lambda: count(server, key, SYSTEM) >= 3)
+        agent.wait_until(has_arrived)
         assert agent.stop() == 0
     with server.wire(key) as wire:
         sensor: dict[str, Any] = wire.get(f"/api/sensors/{SYSTEM}").json()
