@@ -97,7 +97,7 @@ def test_neighbours_keep_apart(part: str, other: str) -> None:
 
 
 def test_http_is_known_to_the_web_facing_parts_only() -> None:
-    allowed = {"api", "web", "app", "server", "cli", "edge", "live", "mqtt"}
+    allowed = {"api", "web", "app", "server", "cli", "edge", "http_protocol", "live", "mqtt"}
     wrong = [
         f"{path.relative_to(ROOT)} imports {name}"
         for part in parts()
