@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,6 @@ from tests.system.server_process import STOP_SECONDS, ServerProcess, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SECONDS = 30
 
@@ -40,11 +40,11 @@ def commands(demo: ServerProcess) -> list[str]:
 
 
 def paste(command: str, home: Path) -> str:
-    """Run a command as in a new terminal and return what it printed."""
+    """Run a command as in a new terminal, where the server was started; return what it printed."""
     ended = subprocess.run(
         ["bash", "-c", command],
         env={"PATH": os.environ["PATH"], "HOME": str(home)},
-        cwd=home,
+        cwd=Path.cwd(),
         capture_output=True,
         text=True,
         check=False,
@@ -71,7 +71,7 @@ def test_printed_command_sends_this_machines_readings(demo: ServerProcess, tmp_p
         process = subprocess.Popen(
             ["bash", "-c", agent],
             env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
-            cwd=tmp_path,
+            cwd=Path.cwd(),
             stdout=output,
             stderr=output,
             start_new_session=True,
