@@ -15,13 +15,13 @@ from wotkit.errors import InternalError, Overloaded, StoreUnavailable
 from wotkit.ingest.door import Door
 from wotkit.metrics import IngestMetrics
 from wotkit.readings.sqlite import FILE_NAME, SqliteStore
-from wotkit.readings.store import Append, Delete, DropSensor, Probe, Range
+from wotkit.readings.store import Append, Delete, DropSensor, Probe, Range, StreamBatch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine
+    from collections.abc import AsyncIterator, Coroutine, Sequence
     from pathlib import Path
 
-    from wotkit.readings.store import Operation, Outcome
+    from wotkit.readings.store import NewReading, Operation, Outcome
 
 PATIENCE = 20
 
@@ -253,5 +253,34 @@ def test_queue_depth_is_counted_for_the_metrics(tmp_path: Path) -> None:
             await asyncio.gather(it.first, *futures)
             assert it.metrics._queue_depth() == 0
             assert it.door._bytes == 0
+
+    run(work())
+
+
+class Ear:
+    """Hears what was stored."""
+
+    busy = True
+
+    def __init__(self) -> None:
+        self.times: list[int] = []
+
+    def publish(self, readings: Sequence[NewReading], _: frozenset[int]) -> None:
+        self.times += [reading.ts for reading in readings]
+
+
+def test_listener_hears_exactly_the_readings_that_a_stream_added(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with opened(tmp_path) as it:
+            it.door._listener = ear = Ear()
+            readings = [new(1, ts, n=ts) for ts in (10, 30)]
+            batch = StreamBatch(7, "s", [1, 3], 3, refused=[2])
+            await it.door.submit(Append(readings, stream=batch), 2)
+            assert ear.times == [10, 30]
+            again = [new(1, ts, n=ts) for ts in (10, 20, 30)]  # the second is right by now
+            await it.door.submit(Append(again, stream=StreamBatch(7, "s", [1, 2, 3], 3)), 3)
+            assert ear.times == [10, 30, 20]
+            await it.door.submit(Append(again, stream=StreamBatch(7, "s", [1, 2, 3], 3)), 3)
+            assert ear.times == [10, 30, 20]
 
     run(work())

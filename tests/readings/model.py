@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from wotkit import strict_json
 from wotkit.readings import store
 from wotkit.readings.store import Kind, StoredReading
@@ -76,7 +78,9 @@ class Model:
             if through == done:
                 still |= open_numbers - set(batch.sequence)
             self.streams[batch.owner_id, batch.stream] = (through, still)
-        return self._store(readings, now, first_id, operation.answer, through)
+        outcome = self._store(readings, now, first_id, operation.answer, through)
+        added = None if operation.stream is None else readings
+        return msgspec.structs.replace(outcome, added=added)
 
     def _store(
         self,

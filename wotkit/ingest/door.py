@@ -234,9 +234,7 @@ def _changes(
             continue
         operation = waiting.operation
         if isinstance(operation, Append | Replace):
-            if outcome.stored:
-                # of a stream, what it held already is passed over: the rest is its end
-                added += operation.readings[-outcome.stored :]
+            added += operation.readings if outcome.added is None else outcome.added
             if isinstance(operation, Replace):
                 rewritten.add(operation.sensor_id)
         elif (sensor_id := getattr(operation, "sensor_id", None)) is not None:

@@ -159,14 +159,23 @@ class SqliteWriter:
         replay = self._replayed(operation.resend)
         if replay is not None:
             return replay
-        readings: Iterable[NewReading] = operation.readings
+        readings: Sequence[NewReading] = operation.readings
+        added: Sequence[NewReading] | None = None
         through = 0
         if operation.stream is not None:
-            readings, through = self._new_of_stream(operation.stream, operation.readings)
+            added, through = self._new_of_stream(operation.stream, operation.readings)
+            readings = added
         first_id = self._next_id
         self._store(readings)
         self._record(operation.resend, operation.answer)
-        return Outcome(Kind.STORED, self._next_id - first_id, first_id, operation.answer, through)
+        return Outcome(
+            Kind.STORED,
+            self._next_id - first_id,
+            first_id,
+            operation.answer,
+            through,
+            added=added,
+        )
 
     def _store(self, readings: Iterable[NewReading]) -> None:
         next_id = self._next_id

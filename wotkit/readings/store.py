@@ -170,6 +170,9 @@ class Outcome(Struct, frozen=True):
     """How many readings this part of a Delete removed."""
     rest: Operation | None = None
     """What is left to do of an operation that does a bounded part; apply it then."""
+    added: Sequence[NewReading] | None = None
+    """The readings that were added, where these are not all of the operation's: a stream holds
+    some already."""
 
 
 class Range(Struct, frozen=True, kw_only=True):
