@@ -21,6 +21,7 @@ from gunicorn.arbiter import Arbiter
 from wotkit import logs
 from wotkit.edge import FIXED_HEADERS
 from wotkit.errors import WotkitError
+from wotkit.readings.sqlite_library import stop_counting_memory
 from wotkit.readings.store import StoreError
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ class Application(BaseApplication):  # type: ignore[misc]  # shipped without typ
         """Return the application; called in each worker."""
         from wotkit.app import create_app  # the process that watches the workers stays small
 
+        stop_counting_memory()
         try:
             return create_app(self.settings)
         except (StoreError, WotkitError) as error:

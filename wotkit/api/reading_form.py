@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from wotkit import strict_json, times
+from wotkit.readings.form import EMPTY, json_list
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from wotkit.readings.store import StoredReading
 
-EMPTY: Final = len(b"{}")
+
+def label(sensor_id: int, sensor_name: str) -> str:
+    """Return what each reading of a sensor (``owner.name``) says of it, behind the id."""
+    return f',"sensor_id":{sensor_id},"sensor_name":{strict_json.encode(sensor_name).decode()}'
 
 
 def list_form(sensor_id: int, sensor_name: str, readings: Collection[StoredReading]) -> bytes:
-    """Return the JSON list of readings of one sensor (``owner.name``)."""
-    name = strict_json.encode(sensor_name).decode()
-    after_id = f',"sensor_id":{sensor_id},"sensor_name":{name},"timestamp":"'
-    moments = times.to_iso_all([reading.ts for reading in readings])
-    # as text, which is put together faster than bytes; an empty object adds its brace alone
-    items = [
-        f'{{"id":{reading_id}{after_id}{iso}"{"," if len(data) > EMPTY else ""}{data[1:].decode()}'
-        for (_, reading_id, data), iso in zip(readings, moments, strict=True)
-    ]
-    return f"[{','.join(items)}]".encode()
+    """Return the JSON list of readings of one sensor."""
+    return json_list(readings, label(sensor_id, sensor_name))
 
 
 def mixed_form(names: Mapping[int, str], readings: Sequence[tuple[int, StoredReading]]) -> bytes:
     """Return the JSON list of readings of several sensors, without sensors that have no name."""
-    after_id = {
-        sensor_id: f',"sensor_id":{sensor_id},"sensor_name":{strict_json.encode(name).decode()}'
-        for sensor_id, name in names.items()
-    }
+    after_id = {sensor_id: label(sensor_id, name) for sensor_id, name in names.items()}
     moments = times.to_iso_all([reading.ts for _, reading in readings])
     items = [
         f'{{"id":{reading_id}{after_id[sensor_id]},"timestamp":"{iso}"'

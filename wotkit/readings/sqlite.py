@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from wotkit.readings import sqlite_batch, sqlite_table, store
+from wotkit.readings import form, sqlite_batch, sqlite_form, sqlite_table, store
 from wotkit.readings.latest import LatestValues
 from wotkit.readings.sqlite_writer import SqliteWriter
 from wotkit.readings.store import StoredReading, StoreError
@@ -130,6 +130,19 @@ class SqliteStore:
         sql, values = _select(what)
         with _as_store_errors():
             return _fetch(self._reader(), sql, values)
+
+    def render(self, what: Range, label: str, *, turned: bool = False) -> tuple[bytes, bool]:
+        """See :meth:`wotkit.readings.store.Store.render`."""
+        if what.limit:
+            query = _select_turned(what) if turned else _select(what)
+            more, values = _select(_behind(what))
+            with _as_store_errors(), suppress(sqlite3.DataError):  # more than a value holds
+                found = sqlite_form.json_list(
+                    self._reader(), query, (f"EXISTS ({more})", values), label
+                )
+                if found is not None:
+                    return found
+        return form.render(self.read, what, label, turned=turned)
 
     def read_where(self, what: Range, tests: Sequence[store.FieldTest]) -> list[StoredReading]:
         """See :meth:`wotkit.readings.store.Store.read_where`."""
@@ -294,6 +307,7 @@ class SqliteStore:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._connect()
+            sqlite_form.prepare(connection)
             connection.execute("PRAGMA query_only = 1")
             self._local.connection = connection
             with self._lock:
@@ -335,6 +349,33 @@ def _select(what: Range) -> tuple[str, list[Any]]:
         sql += " LIMIT ? OFFSET ?"
         values += (-1 if what.limit is None else what.limit, what.offset)
     return sql, values
+
+
+def _select_turned(what: Range) -> tuple[str, list[Any]]:
+    """Return the same for the opposite order; without counts, and with a limit.
+
+    It first looks where the answer begins and ends, so that nothing needs to be sorted.
+    """
+    assert what.limit
+    condition, values = _between(what)
+    ordered = _ordered(newest_first=what.reverse)
+    edge = f"FROM reading WHERE {condition}{ordered} LIMIT 1 OFFSET ?"
+    near, far = (">=", "<=") if not what.reverse else ("<=", ">=")
+    beyond = -1 if what.reverse else 1
+    sql = (
+        f"SELECT ts, id, data FROM reading WHERE {condition} "  # noqa: S608
+        f"AND (ts, id) {near} (SELECT ts, id {edge}) "
+        f"AND (ts, id) {far} (coalesce((SELECT ts {edge}), ?), coalesce((SELECT id {edge}), 0))"
+        f"{_ordered(newest_first=not what.reverse)}"
+    )
+    last = [*values, min(what.offset + what.limit - 1, store.LAST_ID)]
+    return sql, [*values, *values, what.offset, *last, beyond * store.LAST_ID, *last]
+
+
+def _behind(what: Range) -> Range:
+    """Return the first reading behind the limit."""
+    offset = min(what.offset + (what.limit or 0), store.LAST_ID)
+    return msgspec.structs.replace(what, offset=offset, limit=1)
 
 
 def _between(what: Range) -> tuple[str, list[Any]]:

@@ -302,6 +302,23 @@ class Store(Protocol):
         """
         ...
 
+    def render(self, what: Range, label: str, *, turned: bool = False) -> tuple[bytes, bool]:
+        """Return readings as a JSON list, and whether more follow behind ``what.limit``.
+
+        Each is an object of its id, then ``label``, which is members that all of them have
+        (``,"sensor_id":1``), then its timestamp and its fields.
+
+        Args:
+            what: a limit of 0 is followed by none.
+            label: as it is put into the JSON.
+            turned: the list has the opposite order of the one in which ``what`` counts; not
+                together with its ``newest`` or ``oldest``.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        ...
+
     def read_where(self, what: Range, tests: Sequence[FieldTest]) -> list[StoredReading]:
         """Return readings that pass all tests; of ``what`` only bounds, order and limit count."""
         ...

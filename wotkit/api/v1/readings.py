@@ -9,7 +9,7 @@ import msgspec
 
 from wotkit import times
 from wotkit.api.operation import Returns, operation
-from wotkit.api.reading_form import ReadingView, list_form
+from wotkit.api.reading_form import ReadingView, label
 from wotkit.api.requests import is_form, parse_form, read_body, read_query
 from wotkit.api.resend import HEADERS, REPLAYED, mark_replay, resend_of
 from wotkit.api.responses import JSON
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from wotkit.ingest.accept import Ingest
     from wotkit.ingest.directory import SensorDirectory
     from wotkit.readings.readers import ReaderPool
-    from wotkit.readings.store import Range, Store, StoredReading
 
 WRITE_ERRORS = (
     NotFound,
@@ -167,13 +166,13 @@ class ReadingsResource:
         now = times.now()
         what = range_of(params, target.id, now, self._max_answer)
         limit = what.limit or 0
-        latest = is_latest(params)
-
-        def render(store: Store) -> tuple[bytes, bool]:
-            found, more = _read_one_more(store, what, latest=latest)
-            return list_form(target.id, target.name, found), more
-
-        resp.data, more = await self._readers.run(render)
+        turned = is_latest(params) and not what.reverse
+        if turned:  # the latest, counted from the newest, are told oldest first
+            what = msgspec.structs.replace(what, reverse=True)
+        about = label(target.id, target.name)
+        resp.data, more = await self._readers.run(
+            lambda store: store.render(what, about, turned=turned)
+        )
         resp.content_type = JSON
         if more:
             query = {**single(req), "offset": params.offset + limit, "limit": limit}
@@ -209,20 +208,6 @@ class ReadingsAtResource:
             raise InvalidQuery(str(error), more={"timestamp": str(error)}) from None
         await self._ingest.delete(identity, sensor, ts, ts)
         resp.status = 204
-
-
-def _read_one_more(store: Store, what: Range, *, latest: bool) -> tuple[list[StoredReading], bool]:
-    """Read a range and tell whether more follow."""
-    limit = what.limit or 0
-    reverse = what.reverse
-    found = store.read(
-        msgspec.structs.replace(what, limit=limit + 1, reverse=True if latest else reverse)
-    )
-    more = len(found) > limit > 0
-    found = found[:limit]
-    if latest and not reverse:
-        found.reverse()
-    return found, more
 
 
 def single(req: falcon.asgi.Request) -> dict[str, str]:

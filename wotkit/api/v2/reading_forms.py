@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 from msgspec import Meta, Struct
 
 from wotkit import strict_json, times
-from wotkit.api.reading_form import EMPTY
 from wotkit.api.v1.sensor_forms import FieldAnswer  # noqa: TC001  # msgspec resolves annotations
+from wotkit.readings.form import EMPTY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
