@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -93,7 +94,9 @@ def test_version_is_one_line() -> None:
 
 def _commands() -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = []
-    for name, command in main.commands.items():
+    context = click.Context(main)
+    for name in main.list_commands(context):
+        command = main.get_command(context, name)
         inner = getattr(command, "commands", None)
         found += [(name, sub) for sub in inner] if inner else [(name,)]
     return found

@@ -40,6 +40,14 @@ def test_second_worker_is_refused(wotkit: Wotkit) -> None:
     assert "one worker" in wotkit.refused("serve", "--port", "0", "--workers", "2")
 
 
+def test_catalog_that_is_damaged_is_refused_in_one_line(wotkit: Wotkit) -> None:
+    wotkit.data.mkdir(exist_ok=True)
+    (wotkit.data / "catalog.db").write_bytes(b"no database" * 1000)
+    said = wotkit.refused("serve", "--port", "0")
+    assert "the database says: file is not a database" in said
+    assert said.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("server", "address"),
     [

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
-import jinja2
 from markupsafe import Markup, escape
 
 from wotkit.api.errors import STATUS
@@ -216,6 +215,8 @@ class Page:
 
     @cached_property
     def _html(self) -> bytes:
+        import jinja2  # in memory only where the page is asked for
+
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(WEB / "templates"),
             autoescape=True,

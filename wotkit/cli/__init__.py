@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
+from importlib import import_module
+from typing import Final
 
 import click
-import peewee
 
 from wotkit import __version__
-from wotkit.catalog import CatalogTooNew
-from wotkit.cli.config import config
-from wotkit.cli.doctor import doctor
-from wotkit.cli.key import key
-from wotkit.cli.sensor import sensor
-from wotkit.cli.serve import serve
-from wotkit.cli.user import user
+from wotkit.cli.failures import said_by
 from wotkit.config import ConfigError
-from wotkit.errors import WotkitError
-from wotkit.readings.store import StoreError
 
 USAGE_ERROR = 2
 
@@ -29,8 +21,26 @@ Examples:
 """
 
 
+COMMANDS: Final = ("config", "doctor", "key", "sensor", "serve", "user")
+"""Each is in the module of its name."""
+
+
 class Commands(click.Group):
-    """Turns what may go wrong in any command into one clear line and an exit status."""
+    """Turns what may go wrong in any command into one clear line and an exit status.
+
+    A command is imported when it is used: what runs the server for months keeps its memory small.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        """Return their names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # as above
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"wotkit.cli.{cmd_name}"), cmd_name)
+        return command
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; 1 is an error of the platform, 2 one of usage or settings."""
@@ -40,23 +50,13 @@ class Commands(click.Group):
             for mistake in error.mistakes:
                 click.echo(f"Error: {mistake}", err=True)
             ctx.exit(USAGE_ERROR)
-        except WotkitError as error:
-            raise click.ClickException(explain(error)) from error
-        except (CatalogTooNew, StoreError) as error:
-            raise click.ClickException(str(error)) from error
-        except (peewee.DatabaseError, sqlite3.Error) as error:
-            raise click.ClickException(f"the database says: {error}") from error
-        except OSError as error:
-            if isinstance(error, BrokenPipeError):
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            said = said_by(error)
+            if said is None:
                 raise
-            raise click.ClickException(str(error)) from error
-
-
-def explain(error: WotkitError) -> str:
-    """Return one line that says what is wrong, each thing once."""
-    details = [f"{name} {why}" for name, why in error.more.items()] or list(error.developer)
-    message = error.code.message.removesuffix(".")
-    return f"{message}: {'; '.join(details)}" if details else message
+            raise click.ClickException(said) from error
 
 
 @click.group(
@@ -67,7 +67,3 @@ def explain(error: WotkitError) -> str:
 @click.version_option(__version__, prog_name="wotkit", message="%(prog)s %(version)s")
 def main() -> None:
     """Run and look after a WoTKit server: an open platform for sensors."""
-
-
-for command in (serve, user, key, sensor, config, doctor):
-    main.add_command(command)

@@ -14,12 +14,11 @@ import click
 import msgspec
 
 from wotkit import config, times
-from wotkit.catalog import Catalog
-from wotkit.catalog.database import FILE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from wotkit.catalog import Catalog
     from wotkit.config import Loaded, Settings
 
 P = ParamSpec("P")
@@ -131,6 +130,10 @@ def open_catalog(settings: Settings, *, create: bool = False) -> Iterator[Catalo
     Raises:
         ClickException: there is none, and ``create`` does not allow to begin one.
     """
+    # not every command opens it
+    from wotkit.catalog import Catalog
+    from wotkit.catalog.database import FILE_NAME
+
     folder = settings.data_folder
     if not create and not (folder / FILE_NAME).exists():
         raise click.ClickException(

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import errno
+import os
+import traceback
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
-from wotkit.catalog import users
-from wotkit.cli.checkups import answers_as_wotkit, why_not_bound
+from wotkit.cli.failures import said_by
 from wotkit.cli.options import assignments, config_options, load, open_catalog, set_option
-from wotkit.demo import DemoImpossible, guide, prepare
-from wotkit.readings.sqlite import FILE_NAME, SqliteStore
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from wotkit.catalog import Catalog
     from wotkit.config import ServerSettings, Settings
-    from wotkit.demo import Demo
 
 EXAMPLES = """\b
 Examples:
@@ -29,6 +29,9 @@ Examples:
 """
 EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # only compared
 """Addresses that are all of a machine's, and one of them to call it by."""
+
+ADDRESS = "{address}"
+"""Stands for where the server is reached, which is known when it runs."""
 
 
 @click.command(epilog=EXAMPLES)
@@ -52,17 +55,13 @@ def serve(
     given = {"server.host": host, "server.port": port, "server.workers": workers}
     overrides |= {name: value for name, value in given.items() if value is not None}
     settings = load(data, config_file, overrides).settings
-    require_free_port(settings.server)
-    with open_catalog(settings, create=True) as catalog:
-        made = _make_demo(catalog, settings) if demo else None
-        first_steps = "" if made else _first_steps(catalog, settings)
+    first_steps = _in_child(lambda: _prepare(settings, demo=demo))
 
     def on_ready(address: str) -> None:
         reached = reached_at(settings.server, address)
         click.echo(f"WoTKit at {reached}, data in {settings.data_folder}; Ctrl-C stops it.")
-        said = guide.text(made, reached) if made else first_steps
-        if said:
-            click.echo(f"\n{said}\n")
+        if first_steps:
+            click.echo(f"\n{first_steps.replace(ADDRESS, reached)}\n")
 
     # only this command needs the web server, which takes long to load
     from wotkit import server
@@ -73,12 +72,61 @@ def serve(
         raise click.ClickException(str(error)) from error
 
 
+def _in_child(work: Callable[[], str]) -> str:
+    """Return what ``work`` does in a process of its own.
+
+    What it needed goes with that: this process is to look after the server for months, and to
+    stay small.
+
+    Raises:
+        ClickException: saying what went wrong.
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(reader)
+            with os.fdopen(writer, "wb") as file:
+                file.write(msgspec.json.encode(_outcome(work)))
+        finally:
+            os._exit(0)  # nothing of the parent's is flushed or closed twice
+    os.close(writer)
+    with os.fdopen(reader, "rb") as file:
+        outcome = file.read()
+    os.waitpid(child, 0)
+    if not outcome:  # it was interrupted, as this process may be
+        raise click.Abort
+    text, wrong = msgspec.json.decode(outcome, type=tuple[str, str])
+    if wrong:
+        raise click.ClickException(wrong)
+    return text
+
+
+def _outcome(work: Callable[[], str]) -> tuple[str, str]:
+    """Return the text that ``work`` returns, or else what went wrong."""
+    try:
+        return work(), ""
+    except click.ClickException as error:
+        return "", error.message
+    except Exception as error:  # noqa: BLE001  # the parent tells
+        return "", said_by(error) or traceback.format_exc()
+
+
+def _prepare(settings: Settings, *, demo: bool) -> str:
+    """Check that the server can start; return what a person does first, if there is something."""
+    require_free_port(settings.server)
+    with open_catalog(settings, create=True) as catalog:
+        return _make_demo(catalog, settings) if demo else _first_steps(catalog, settings)
+
+
 def require_free_port(server: ServerSettings) -> None:
     """Check that a server can listen where the settings say.
 
     Raises:
         ClickException: saying which option to change.
     """
+    from wotkit.cli.checkups import answers_as_wotkit, why_not_bound
+
     host, port = server.host, server.port
     problem = why_not_bound(host, port)
     if problem is None:
@@ -109,6 +157,8 @@ def reached_at(server: ServerSettings, address: str) -> str:
 
 
 def _first_steps(catalog: Catalog, settings: Settings) -> str:
+    from wotkit.catalog import users
+
     if catalog.read(users.list_all):
         return ""
     return (
@@ -117,11 +167,15 @@ def _first_steps(catalog: Catalog, settings: Settings) -> str:
     )
 
 
-def _make_demo(catalog: Catalog, settings: Settings) -> Demo:
+def _make_demo(catalog: Catalog, settings: Settings) -> str:
+    from wotkit.demo import DemoImpossible, guide, prepare
+    from wotkit.readings.sqlite import FILE_NAME, SqliteStore
+
     folder = settings.data_folder
     store = SqliteStore(folder / FILE_NAME, busy_seconds=settings.storage.busy_seconds)
     with closing(store):
         try:
-            return prepare(catalog, store, folder, bcrypt_cost=settings.auth.bcrypt_cost)
+            made = prepare(catalog, store, folder, bcrypt_cost=settings.auth.bcrypt_cost)
         except DemoImpossible as error:
             raise click.ClickException(str(error)) from error
+    return guide.text(made, ADDRESS)

@@ -8,8 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import jinja2
-from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from wotkit.api.openapi import TAG
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import falcon.asgi
+    import jinja2
     from markdown_it.token import Token
 
 WEB: Final = Path(__file__).parent
@@ -66,6 +65,8 @@ def anchor_of(title: str) -> str:
 
 def render(slug: str, text: str) -> Page:
     """Return the page of a Markdown text; links to other pages lead to the served ones."""
+    from markdown_it import MarkdownIt  # in memory only where pages are asked for
+
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = markdown.parse(text)
     title = slug
@@ -140,6 +141,8 @@ class Documentation:
 
     @cached_property
     def _template(self) -> jinja2.Template:
+        import jinja2  # as above
+
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(WEB / "templates"),
             autoescape=True,
