@@ -71,11 +71,9 @@ def _options() -> argparse.Namespace:
         help=f"of {', '.join(kinds)}; those that are installed",
     )
     add("--loader", choices=("wrk", "python"), help="default: wrk when it is installed")
-    add("--influx-log", action="store_true", help="leave InfluxDB's log of requests on")
     add("--folder", type=Path, help="where the temporary folder is made; its disk is measured too")
     add("--json", type=Path, metavar="FILE", help="write every figure to a file")
     options = parser.parse_args()
-    servers.Influx.logs = options.influx_log
     options.loader = options.loader or ("wrk" if loaders.has_wrk() else "python")
     return options
 

@@ -18,7 +18,7 @@ TITLES: Final = {
     "bulk": "Bulk writes of 1 000 readings for one sensor, 4 connections (readings/s)",
     "latest": "Queries of the latest 1 000 readings as JSON, 8 connections (queries/s)",
 }
-RIVALS: Final = ("bare", "influxdb")
+RIVALS: Final = ("bare", "influxdb", "influxdb-quiet")
 """Servers whose ratio to each other one is told."""
 HEADS: Final = (
     "",
@@ -30,6 +30,7 @@ HEADS: Final = (
     "CPU s/1000",
     "to bare",
     "to influx",
+    "to quiet",
 )
 
 

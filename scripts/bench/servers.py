@@ -289,13 +289,13 @@ class LineProtocol(Server):
 
 
 class Influx(LineProtocol):
-    """InfluxDB 1, with its defaults but for ports, folders and its log of requests."""
+    """InfluxDB 1 as it ships, but for ports, folders and its own statistics."""
 
     name = "influxdb"
-    promise = "in its log, fsync (wal-fsync-delay = 0)"
+    promise = "in its log, fsync (wal-fsync-delay = 0); a log line for each request, as it ships"
     executable: ClassVar[str] = "influxd"
-    logs: ClassVar[bool] = False
-    """Whether it writes a line for each request, as it does when it is not told otherwise."""
+    logs: ClassVar[bool] = True
+    """Whether it writes lines for each request, as it does when it is not told otherwise."""
     paced = True
     latest_path = f"/query?db=bench&q=SELECT+*+FROM+{LATEST}+ORDER+BY+time+DESC+LIMIT+{BATCH}"
 
@@ -307,7 +307,7 @@ class Influx(LineProtocol):
             f'reporting-disabled = true\nbind-address = "{HOST}:{free_port()}"\n'
             f'[meta]\ndir = "{self.folder}/meta"\n'
             f'[data]\ndir = "{self.folder}/data"\nwal-dir = "{self.folder}/wal"\n'
-            "query-log-enabled = false\n"
+            f"query-log-enabled = {str(self.logs).lower()}\n"
             "[monitor]\nstore-enabled = false\n"
             f'[http]\nbind-address = "{self.address}"\nlog-enabled = {str(self.logs).lower()}\n'
         )
@@ -319,6 +319,14 @@ class Influx(LineProtocol):
     @staticmethod
     def _count_of(answer: Any) -> int:
         return len(answer["results"][0]["series"][0]["values"])
+
+
+class QuietInflux(Influx):
+    """The same without its log of requests and queries."""
+
+    name = "influxdb-quiet"
+    promise = "in its log, fsync (wal-fsync-delay = 0); its log of requests switched off"
+    logs = False
 
 
 class Victoria(LineProtocol):
@@ -337,7 +345,14 @@ class Victoria(LineProtocol):
         self.program.wait_until(lambda: self._answers("/health"))
 
 
-KINDS: Final[tuple[type[Server], ...]] = (Wotkit, Bare, ThreadPerRequest, Influx, Victoria)
+KINDS: Final[tuple[type[Server], ...]] = (
+    Wotkit,
+    Bare,
+    ThreadPerRequest,
+    Influx,
+    QuietInflux,
+    Victoria,
+)
 
 
 def available() -> list[type[Server]]:
