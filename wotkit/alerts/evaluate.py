@@ -1,7 +1,7 @@
 """Compares readings with alerts after they were stored, off the path of whoever sent them.
 
-The hub's call only takes note. A task then works in slices of a few milliseconds, and rests nine
-times as long as it worked: whatever comes in, alerts take no more than a tenth of the event loop.
+The hub's call only takes note. A task then works in slices of a few milliseconds, and rests fifteen
+times as long as it worked: whatever comes in, alerts take no more of the event loop than that.
 What cannot wait any longer is not lost but joined: of such sensors the latest values are compared.
 """
 
@@ -39,7 +39,7 @@ SLICE_SENSORS: Final = 500
 LOOK_AHEAD: Final = 2000
 MOST_STEPS: Final = 20
 """Changes of one alert that are written at a time."""
-REST: Final = 9
+REST: Final = 15
 """How many times as long as it worked the task rests."""
 LEAST_REST_SECONDS: Final = 0.005
 MOST_REST_SECONDS: Final = 1.0
@@ -79,6 +79,8 @@ class Evaluator:
         self._rules: dict[int, Rule] = {}
         self._by_sensor: dict[int, list[Rule]] = {}
         self._values: dict[int, SensorValues] = {}
+        self._unread: set[int] = set()
+        """Sensors of which only readings that are still to be gone through are known."""
         self._pending: deque[NewReading] = deque()
         self._reload: set[int] = set()
         self._changes: dict[int, Change] = {}
@@ -165,6 +167,7 @@ class Evaluator:
             self._ask(self._by_sensor.get(sensor_id, ()), now)
         for reading in readings:
             self._values[reading.sensor_id].add(reading.ts, reading.values, now)
+            self._unread.discard(reading.sensor_id)
             self._ask(self._by_sensor[reading.sensor_id], now)
         if self._changes:
             await self._record()
@@ -192,6 +195,7 @@ class Evaluator:
         self._by_sensor.clear()
         for sensor_id in self._values.keys() - self._watched:
             del self._values[sensor_id]
+        self._unread &= self._watched
         self._revision = revision
 
     async def _learn(self, fresh: set[int], readings: list[NewReading]) -> None:
@@ -216,6 +220,10 @@ class Evaluator:
                 # what is to be gone through is not known yet, unless something newer is
                 before = first if last is not None and last.ts == end else None
                 self._values[sensor_id] = SensorValues.load(last, before)
+                if before is None:
+                    self._unread.discard(sensor_id)
+                else:
+                    self._unread.add(sensor_id)
 
     def _add_rules(self, sensor_ids: set[int], found: Iterable[RuleRow]) -> None:
         for sensor_id in sensor_ids:
@@ -230,6 +238,8 @@ class Evaluator:
 
     def _ask(self, rules: Iterable[Rule], now: int) -> None:
         for rule in rules:
+            if self._unread and not self._unread.isdisjoint(rule.sensor_ids):
+                continue  # what it held before is not known: its state stays until a reading says
             met = rule.holds(self._values, now)
             if met is not rule.met:
                 rule.met = met

@@ -78,11 +78,12 @@ class SensorValues:
 class Rule:
     """One alert's conditions, ready to be asked again and again."""
 
-    __slots__ = ("_tests", "alert_id", "met", "row", "timed")
+    __slots__ = ("_tests", "alert_id", "met", "row", "sensor_ids", "timed")
 
     def __init__(self, row: RuleRow) -> None:
         self.row = row
         self.alert_id = row.alert_id
+        self.sensor_ids = frozenset(condition.sensor_id for condition in row.conditions)
         self.met = row.in_progress
         """Whether all conditions held when they were last asked."""
         self.timed = any(condition.operator == NODATA for condition in row.conditions)
