@@ -354,7 +354,8 @@ def _select(what: Range) -> tuple[str, list[Any]]:
 def _select_turned(what: Range) -> tuple[str, list[Any]]:
     """Return the same for the opposite order; without counts, and with a limit.
 
-    It first looks where the answer begins and ends, so that nothing needs to be sorted.
+    It first looks where the answer begins and ends, so that nothing needs to be sorted. Rising
+    order is that of the table itself: without saying so, the query needs no step of its own.
     """
     assert what.limit
     condition, values = _between(what)
@@ -362,14 +363,15 @@ def _select_turned(what: Range) -> tuple[str, list[Any]]:
     edge = f"FROM reading WHERE {condition}{ordered} LIMIT 1 OFFSET ?"
     near, far = (">=", "<=") if not what.reverse else ("<=", ">=")
     beyond = -1 if what.reverse else 1
+    order = "" if what.reverse else _ordered(newest_first=True)
     sql = (
         f"SELECT ts, id, data FROM reading WHERE {condition} "  # noqa: S608
         f"AND (ts, id) {near} (SELECT ts, id {edge}) "
-        f"AND (ts, id) {far} (coalesce((SELECT ts {edge}), ?), coalesce((SELECT id {edge}), 0))"
-        f"{_ordered(newest_first=not what.reverse)}"
+        f"AND (ts, id) {far} (SELECT * FROM (SELECT ts, id {edge}) UNION ALL SELECT ?, 0 LIMIT 1)"
+        f"{order}"
     )
     last = [*values, min(what.offset + what.limit - 1, store.LAST_ID)]
-    return sql, [*values, *values, what.offset, *last, beyond * store.LAST_ID, *last]
+    return sql, [*values, *values, what.offset, *last, beyond * store.LAST_ID]
 
 
 def _behind(what: Range) -> Range:
