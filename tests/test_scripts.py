@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 SCRIPTS = (
     *("scripts/serve", "scripts/test", "scripts/check", "scripts/docs"),
     *("scripts/bench/ingest", "scripts/bench/alerts", ".ci/run"),
+    *("scripts/bench/query", "scripts/bench/sensors", "scripts/sensors"),
 )
 NEEDED = ("bash", "cat", "cmp", "dirname", "env", "flock", "grep", "id", "mkdir", "rm", "uname")
 """Programs that every Debian has."""
