@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Protocol
 
+import hypothesis
 import pytest
 
 from wotkit.auth import credentials, passwords
@@ -31,6 +32,9 @@ def pytest_configure() -> None:
     for variable in [name for name in os.environ if name.startswith(PREFIX)]:
         del os.environ[variable]
     os.environ["WOTKIT_AUTH_BCRYPT_COST"] = str(BCRYPT_COST)
+    # how long an example takes says more about the machine than about the code
+    hypothesis.settings.register_profile("wotkit", deadline=None)
+    hypothesis.settings.load_profile("wotkit")
 
 
 class MakeUser(Protocol):
