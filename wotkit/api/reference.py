@@ -182,7 +182,7 @@ def curl(method: str, path: str, tree: dict[str, Any], schemas: Schemas) -> str:
     words = ["curl"]
     if tree["security"]:
         words.append('-u "$KEY"' if tree["security"] != USER_ONLY else "-u alice")
-    if method == "delete" or (method == "put" and "requestBody" in tree):
+    if method in {"delete", "put"}:
         words.append(f"-X {method.upper()}")
     elif method == "post" and "requestBody" not in tree:
         words.append("-X POST")

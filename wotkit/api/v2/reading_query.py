@@ -29,7 +29,10 @@ class Bounds(Struct, kw_only=True):
 
     start: Annotated[
         str | None,
-        Meta(description="Absolute time, ISO 8601 or milliseconds since 1970; not included."),
+        Meta(
+            examples=["2026-06-19T22:00:00Z"],
+            description="Absolute time, ISO 8601 or milliseconds since 1970; not included.",
+        ),
     ] = None
     start_id: (
         Annotated[
