@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 
 LAYERS = (
-    {"errors", "config", "times", "strict_json", "__init__"},
+    {"errors", "config", "settings", "times", "strict_json", "__init__"},
     {"catalog", "readings", "metrics", "logs"},
     {"ingest", "control", "gviz", "auth", "edge"},
     {"api", "web", "mqtt", "live", "alerts", "upkeep", "routes", "demo"},

@@ -12,10 +12,10 @@ from prometheus_client import generate_latest
 from prometheus_client.registry import CollectorRegistry
 
 from wotkit import logs
-from wotkit.config import HttpSettings, LogSettings, Settings
 from wotkit.edge import CUT_OFF, ERROR, REQUEST_ID, ROUTE, Edge
 from wotkit.errors import NotFound
 from wotkit.metrics import Collector, RequestMetrics
+from wotkit.settings import HttpSettings, LogSettings, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

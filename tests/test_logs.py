@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from wotkit import logs
-from wotkit.config import LogSettings
+from wotkit.settings import LogSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

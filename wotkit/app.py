@@ -70,7 +70,7 @@ from wotkit.web.documentation import (
 )
 
 if TYPE_CHECKING:
-    from wotkit.config import Settings
+    from wotkit.settings import Settings
 
 
 class Parts:

@@ -20,8 +20,8 @@ from wotkit.errors import WotkitError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wotkit.config import Settings
     from wotkit.metrics import Histogram, RequestMetrics
+    from wotkit.settings import Settings
 
 REQUEST_ID: Final = "wotkit.request_id"
 ROUTE: Final = "wotkit.route"

@@ -17,7 +17,7 @@ from wotkit import times
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from wotkit.config import LogSettings
+    from wotkit.settings import LogSettings
 
 MASK: Final = "********"
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from wotkit.config import Settings
     from wotkit.edge import Edge
+    from wotkit.settings import Settings
 
 LOCK_NAME: Final = "server.lock"
 BOOT_SECONDS: Final = 60

@@ -22,7 +22,7 @@ from wotkit.catalog.alert_rules import Change, Firing
 from wotkit.catalog.alerts import AlertChange, Condition
 from wotkit.catalog.audit import Actor
 from wotkit.catalog.models import AlertDelivery, InboxMessage, changed, rows
-from wotkit.config import AlertSettings, MailSettings, Settings
+from wotkit.settings import AlertSettings, MailSettings, Settings
 from wotkit.upkeep import leases
 
 if TYPE_CHECKING:

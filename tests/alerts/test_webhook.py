@@ -15,7 +15,7 @@ from wotkit import times
 from wotkit.alerts.transports import DeliveryFailed
 from wotkit.alerts.transports.webhook import WebhookTransport, is_public, parse, sign
 from wotkit.catalog.deliveries import Outgoing
-from wotkit.config import AlertSettings
+from wotkit.settings import AlertSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

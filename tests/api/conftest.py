@@ -16,7 +16,7 @@ from wotkit.auth import credentials, passwords
 from wotkit.catalog import Catalog, keys, orgs, users
 from wotkit.catalog.audit import Actor
 from wotkit.catalog.keys import KeyChange
-from wotkit.config import AuthSettings, LogSettings, Settings, StorageSettings
+from wotkit.settings import AuthSettings, LogSettings, Settings, StorageSettings
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Sequence

@@ -12,7 +12,7 @@ import pytest
 
 from tests.api.conftest import running
 from wotkit.catalog.models import Member, changed
-from wotkit.config import AlertSettings
+from wotkit.settings import AlertSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.api.conftest import Client, People
     from wotkit.catalog import Catalog
-    from wotkit.config import Settings
+    from wotkit.settings import Settings
 
 ALERTS = "/api/v2/alerts"
 INBOX = "/api/v2/inbox"

@@ -12,7 +12,7 @@ import pytest
 
 from tests.api.conftest import PASSWORD, running, settings_for
 from wotkit.catalog.models import Member, changed
-from wotkit.config import ControlSettings
+from wotkit.settings import ControlSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

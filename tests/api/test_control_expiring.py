@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tests.api.conftest import running, settings_for
-from wotkit.config import ControlSettings
+from wotkit.settings import ControlSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ import pytest
 from tests.api.conftest import add_people, running, settings_for
 from wotkit.api.v1 import data
 from wotkit.catalog import Catalog
-from wotkit.config import QuerySettings
+from wotkit.settings import QuerySettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

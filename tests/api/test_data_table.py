@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from tests.api.conftest import running
-from wotkit.config import QuerySettings
+from wotkit.settings import QuerySettings
 
 if TYPE_CHECKING:
     from tests.api.conftest import Client

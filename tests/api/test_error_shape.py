@@ -11,10 +11,10 @@ from falcon import testing
 
 from wotkit import errors
 from wotkit.api import errors as api_errors
-from wotkit.config import Settings
 from wotkit.edge import Edge
 from wotkit.errors import WotkitError
 from wotkit.metrics import RequestMetrics
+from wotkit.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

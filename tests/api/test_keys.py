@@ -20,7 +20,7 @@ from wotkit.auth.authenticator import Authenticator
 from wotkit.catalog import keys, sensors
 from wotkit.catalog.audit import Actor
 from wotkit.catalog.models import Audit, rows
-from wotkit.config import AuthSettings, Settings
+from wotkit.settings import AuthSettings, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -28,9 +28,9 @@ from wotkit.api.openapi import (
 from wotkit.api.openapi_texts import TAGS
 from wotkit.api.operation import Returns, operation
 from wotkit.api.requests import convert
-from wotkit.config import AuthSettings, Settings, StorageSettings
 from wotkit.errors import CATALOGUE
 from wotkit.routes import Route, table
+from wotkit.settings import AuthSettings, Settings, StorageSettings
 
 if TYPE_CHECKING:
     from wotkit.routes import Resources

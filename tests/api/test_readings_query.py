@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.api.conftest import running
 from wotkit import times
-from wotkit.config import QuerySettings
+from wotkit.settings import QuerySettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -26,9 +26,9 @@ from wotkit.api.reference import (
     groups,
     inline,
 )
-from wotkit.config import AuthSettings, Settings, StorageSettings
 from wotkit.errors import CATALOGUE
 from wotkit.routes import table
+from wotkit.settings import AuthSettings, Settings, StorageSettings
 
 if TYPE_CHECKING:
     from falcon.testing import Result, TestClient

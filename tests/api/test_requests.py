@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from wotkit.api import requests
-from wotkit.config import Settings
 from wotkit.edge import CUT_OFF, Edge
 from wotkit.errors import (
     InvalidObject,
@@ -29,6 +28,7 @@ from wotkit.errors import (
     ValidationFailed,
 )
 from wotkit.metrics import RequestMetrics
+from wotkit.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,7 +23,6 @@ from wotkit.catalog import Catalog, accounts, keys, logins, users
 from wotkit.catalog.audit import Actor
 from wotkit.catalog.keys import KeyChange
 from wotkit.catalog.models import Account, Key, KeySensor, LoginFailure, Member, Org, Sensor
-from wotkit.config import AuthSettings
 from wotkit.errors import (
     Overloaded,
     StoreUnavailable,
@@ -31,6 +30,7 @@ from wotkit.errors import (
     Unauthenticated,
     WotkitError,
 )
+from wotkit.settings import AuthSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

@@ -15,8 +15,8 @@ from wotkit.catalog import keys
 from wotkit.catalog.audit import Actor
 from wotkit.catalog.identity import ANONYMOUS, Identity
 from wotkit.catalog.keys import KeyChange
-from wotkit.config import AuthSettings
 from wotkit.errors import MissingScope, Unauthenticated
+from wotkit.settings import AuthSettings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

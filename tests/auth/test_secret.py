@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from wotkit.auth.secret import secret_key
-from wotkit.config import ConfigError, Settings, load
+from wotkit.config import ConfigError, load
+from wotkit.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,7 @@ _SHOW = """
 import sys
 from pathlib import Path
 from wotkit.auth.secret import secret_key
-from wotkit.config import Settings
+from wotkit.settings import Settings
 sys.stdin.readline()
 print(secret_key(Settings(), Path(sys.argv[1])))
 """

@@ -19,8 +19,8 @@ from wotkit.catalog.models import (
     changed,
 )
 from wotkit.catalog.sensors import NewSensor
-from wotkit.config import ControlSettings
 from wotkit.errors import NotFound
+from wotkit.settings import ControlSettings
 
 if TYPE_CHECKING:
     from tests.conftest import MakeUser

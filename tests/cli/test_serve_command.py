@@ -8,7 +8,7 @@ import pytest
 
 from wotkit.cli import checkups
 from wotkit.cli.serve import reached_at
-from wotkit.config import ServerSettings
+from wotkit.settings import ServerSettings
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Wotkit

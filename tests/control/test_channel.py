@@ -16,9 +16,9 @@ from wotkit.catalog import Catalog, control, sensors
 from wotkit.catalog.identity import ANONYMOUS
 from wotkit.catalog.models import ControlSubscription, rows
 from wotkit.catalog.sensors import NewSensor
-from wotkit.config import ControlSettings
 from wotkit.control.channel import WATCH_SECONDS, Channel
 from wotkit.errors import NotFound, Overloaded
+from wotkit.settings import ControlSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from wotkit import strict_json
 from wotkit.catalog.control import Message
-from wotkit.config import ControlSettings
 from wotkit.control import messages
 from wotkit.errors import TooLarge, ValidationFailed
+from wotkit.settings import ControlSettings
 
 LIMITS = ControlSettings(max_message_bytes=100, max_expires_seconds=60)
 

@@ -12,7 +12,6 @@ from wotkit.catalog import Catalog, fields, sensors
 from wotkit.catalog.audit import Actor
 from wotkit.catalog.fields import NewField
 from wotkit.catalog.sensors import NewSensor
-from wotkit.config import IngestSettings
 from wotkit.errors import NotFound, StoreUnavailable, ValidationFailed
 from wotkit.ingest.accept import Ingest
 from wotkit.ingest.directory import SensorDirectory
@@ -21,6 +20,7 @@ from wotkit.ingest.rates import RateLimiter
 from wotkit.metrics import IngestMetrics
 from wotkit.readings.sqlite import FILE_NAME, SqliteStore
 from wotkit.readings.store import Range
+from wotkit.settings import IngestSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.readings.model import new
-from wotkit.config import IngestSettings
 from wotkit.errors import InternalError, Overloaded, StoreUnavailable
 from wotkit.ingest.door import Door
 from wotkit.metrics import IngestMetrics
 from wotkit.readings.sqlite import FILE_NAME, SqliteStore
 from wotkit.readings.store import Append, Delete, DropSensor, Probe, Range, StreamBatch
+from wotkit.settings import IngestSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Sequence

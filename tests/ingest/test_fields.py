@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wotkit import strict_json
-from wotkit.config import IngestSettings
 from wotkit.ingest.fields import FieldChecks
+from wotkit.settings import IngestSettings
 
 LIMITS = IngestSettings(max_fields=5, max_name_length=10, max_text_length=20, max_depth=3)
 DECLARED = [("t", "NUMBER", False), ("name", "STRING", False)]

@@ -18,7 +18,7 @@ from tests.system.server_process import PASSWORD, ServerProcess
 from tests.system.wire import authorization
 from wotkit.catalog import Catalog, control
 from wotkit.catalog.identity import ANONYMOUS
-from wotkit.config import ControlSettings
+from wotkit.settings import ControlSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

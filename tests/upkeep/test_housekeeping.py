@@ -17,9 +17,9 @@ from wotkit.catalog.audit import Actor
 from wotkit.catalog.fields import Cast, NewField
 from wotkit.catalog.models import Audit, LoginFailure, rows
 from wotkit.catalog.sensors import NewSensor, SensorChange
-from wotkit.config import Settings, StorageSettings
 from wotkit.errors import StoreUnavailable
 from wotkit.readings.store import Append, NewReading, Range, Resend
+from wotkit.settings import Settings, StorageSettings
 from wotkit.upkeep import housekeeping
 
 if TYPE_CHECKING:

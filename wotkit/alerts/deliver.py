@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wotkit.alerts.transports import Transport
     from wotkit.catalog.database import Catalog
     from wotkit.catalog.deliveries import Outgoing
-    from wotkit.config import Settings
+    from wotkit.settings import Settings
 
 AT_ONCE: Final = 8
 GROWTH: Final = 3

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from wotkit.catalog.alert_rules import RuleRow
     from wotkit.catalog.database import Catalog
     from wotkit.catalog.watch import Watch
-    from wotkit.config import AlertSettings
     from wotkit.live.hub import Hub
     from wotkit.readings.readers import ReaderPool
     from wotkit.readings.store import NewReading
+    from wotkit.settings import AlertSettings
 
 SLICE_READINGS: Final = 500
 SLICE_SENSORS: Final = 500

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from wotkit.catalog.database import Catalog
     from wotkit.catalog.identity import Identity
     from wotkit.catalog.watch import Watch
-    from wotkit.config import AuthSettings
+    from wotkit.settings import AuthSettings
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from wotkit.config import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wotkit.config import Settings
+    from wotkit.settings import Settings
 
 FILE_NAME: Final = "secret.key"
 

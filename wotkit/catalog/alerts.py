@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from wotkit.catalog.audit import Actor
     from wotkit.catalog.identity import Identity
-    from wotkit.config import AlertSettings
+    from wotkit.settings import AlertSettings
 
 NAME: Final = re.compile(r"[a-z0-9_ -]{4,100}")
 EMAIL: Final = re.compile(r"[^\s@,;<>\"]{1,64}@[^\s@,;<>\"]{1,189}")

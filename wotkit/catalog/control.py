@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from wotkit.catalog.identity import Identity
-    from wotkit.config import ControlSettings
+    from wotkit.settings import ControlSettings
 
 AT_ONCE: Final = 100
 """Messages that are handed out at once; the others are ready for the next call."""

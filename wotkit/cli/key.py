@@ -29,7 +29,7 @@ from wotkit.errors import NotFound
 if TYPE_CHECKING:
     from wotkit.catalog.identity import Identity
     from wotkit.catalog.keys import KeyRow
-    from wotkit.config import Settings
+    from wotkit.settings import Settings
 
 CREATE_EXAMPLES = """\b
 Examples:

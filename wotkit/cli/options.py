@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from wotkit.catalog import Catalog
-    from wotkit.config import Loaded, Settings
+    from wotkit.config import Loaded
+    from wotkit.settings import Settings
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -32,8 +32,8 @@ from wotkit.readings.store import DropSensor
 if TYPE_CHECKING:
     from wotkit.catalog.identity import Identity
     from wotkit.catalog.sensor_rows import SensorRow
-    from wotkit.config import Settings
     from wotkit.readings.store import Latest, Operation
+    from wotkit.settings import Settings
 
 LIST_EXAMPLES = """\b
 Example:

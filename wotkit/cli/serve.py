@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wotkit.catalog import Catalog
-    from wotkit.config import ServerSettings, Settings
+    from wotkit.settings import ServerSettings, Settings
 
 EXAMPLES = """\b
 Examples:

@@ -23,7 +23,7 @@ from wotkit.cli.options import (
 
 if TYPE_CHECKING:
     from wotkit.catalog.users import UserRow
-    from wotkit.config import Settings
+    from wotkit.settings import Settings
 
 CREATE_EXAMPLES = """\b
 Examples:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from wotkit.catalog.database import Catalog
     from wotkit.catalog.identity import Identity
     from wotkit.catalog.watch import Watch
-    from wotkit.config import ControlSettings
+    from wotkit.settings import ControlSettings
 
 WATCH_SECONDS: Final = 0.1
 """How soon a message that another process sent is noticed."""

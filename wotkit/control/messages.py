@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from wotkit.catalog.control import Message
-    from wotkit.config import ControlSettings
+    from wotkit.settings import ControlSettings
 
 EXPIRES: Final = "expires"
 ID: Final = "id"

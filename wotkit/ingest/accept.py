@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from wotkit.catalog.identity import Identity
-    from wotkit.config import IngestSettings
     from wotkit.ingest.directory import SensorDirectory, Target
     from wotkit.ingest.door import Door
     from wotkit.ingest.rates import RateLimiter
     from wotkit.metrics import IngestMetrics
     from wotkit.readings.store import Outcome
+    from wotkit.settings import IngestSettings
 
 OVERHEAD: Final = 64
 """Bytes a waiting reading takes beside its data, roughly."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from wotkit.catalog.database import Catalog
     from wotkit.catalog.identity import Identity
     from wotkit.catalog.watch import Watch
-    from wotkit.config import IngestSettings
+    from wotkit.settings import IngestSettings
 
 REMEMBERED: Final = 200_000
 """Sensors remembered at most; beyond it all are forgotten and looked up again."""

@@ -22,9 +22,9 @@ from wotkit.readings.store import Append, Kind, Replace, StoreError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wotkit.config import IngestSettings
     from wotkit.metrics import IngestMetrics
     from wotkit.readings.store import NewReading, Operation, Outcome, Store
+    from wotkit.settings import IngestSettings
 
 RETRY_SECONDS: Final = 1
 UNAVAILABLE_RETRY_SECONDS: Final = 5

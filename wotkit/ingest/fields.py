@@ -9,7 +9,7 @@ from wotkit.readings.store import cast
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from wotkit.config import IngestSettings
+    from wotkit.settings import IngestSettings
 
 NUMBER: Final = "NUMBER"
 STRING: Final = "STRING"

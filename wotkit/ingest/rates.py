@@ -9,7 +9,7 @@ from wotkit.errors import RateLimited
 
 if TYPE_CHECKING:
     from wotkit.catalog.identity import Identity
-    from wotkit.config import IngestSettings
+    from wotkit.settings import IngestSettings
 
 BUCKETS: Final = 100_000
 """Callers remembered at most; beyond it all start with a full bucket again."""

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from wotkit.auth.authenticator import Authenticator
     from wotkit.catalog.database import Catalog
-    from wotkit.config import Settings
     from wotkit.control.channel import Channel
     from wotkit.ingest.door import Door
+    from wotkit.settings import Settings
 
 DAY: Final = 86_400 * times.MICROSECONDS
 USES_SECONDS: Final = 60

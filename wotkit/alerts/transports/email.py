@@ -14,7 +14,7 @@ from wotkit.alerts.transports import DeliveryFailed
 
 if TYPE_CHECKING:
     from wotkit.catalog.deliveries import Outgoing
-    from wotkit.config import MailSettings
+    from wotkit.settings import MailSettings
 
 PERMANENT: Final = 500
 """Replies from here on mean that the same will be refused again (RFC 5321 section 4.2.1)."""

@@ -22,7 +22,7 @@ from wotkit.alerts.transports import DeliveryFailed
 
 if TYPE_CHECKING:
     from wotkit.catalog.deliveries import Outgoing
-    from wotkit.config import AlertSettings
+    from wotkit.settings import AlertSettings
 
 SIGNATURE: Final = "WoTKit-Signature"
 DELIVERY: Final = "WoTKit-Delivery"

@@ -10,10 +10,10 @@ from wotkit import times
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wotkit.config import QuerySettings
     from wotkit.live.hub import Hub
     from wotkit.readings.readers import ReaderPool
     from wotkit.readings.store import NewReading
+    from wotkit.settings import QuerySettings
 
 MINUTE: Final = 60 * times.MICROSECONDS
 KEEP: Final = 10 * times.MICROSECONDS

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from wotkit.api.caller import Callers
     from wotkit.catalog import Catalog
     from wotkit.catalog.control import Progress
-    from wotkit.config import Settings
     from wotkit.control.channel import Channel
+    from wotkit.settings import Settings
 
 TAG: Final = "Actuators"
 LONGEST_WAIT: Final = 20.0

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from wotkit.api.v1.activity import Activity
     from wotkit.catalog import Catalog
     from wotkit.catalog.identity import Identity
-    from wotkit.config import Settings
     from wotkit.readings.readers import ReaderPool
+    from wotkit.settings import Settings
 
 MOST_SKIPPED: Final = 100_000
 """Readings that an offset may leave out, or that afterE and beforeE may count: they are read."""

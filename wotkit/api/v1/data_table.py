@@ -42,10 +42,10 @@ if TYPE_CHECKING:
 
     from wotkit.api.caller import Callers
     from wotkit.catalog import Catalog
-    from wotkit.config import Settings
     from wotkit.ingest.directory import SensorDirectory, Target
     from wotkit.readings.readers import ReaderPool
     from wotkit.readings.store import Range, Store, StoredReading
+    from wotkit.settings import Settings
 
 EVERY_READING: Final = (
     ("sensor_id", Type.NUMBER),

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from wotkit.api.caller import Callers
     from wotkit.catalog import Catalog
     from wotkit.catalog.groups import GroupRow
-    from wotkit.config import Settings
     from wotkit.readings.readers import ReaderPool
+    from wotkit.settings import Settings
 
 TAG: Final = "Groups"
 

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from wotkit.api.caller import Callers
     from wotkit.catalog import Catalog
     from wotkit.catalog.orgs import OrgRow
-    from wotkit.config import Settings
     from wotkit.ingest.door import Door
+    from wotkit.settings import Settings
 
 TAG: Final = "Organizations"
 MOST_NAMES: Final = 1000

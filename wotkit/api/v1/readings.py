@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     import falcon.asgi
 
     from wotkit.api.caller import Callers
-    from wotkit.config import Settings
     from wotkit.ingest.accept import Ingest
     from wotkit.ingest.directory import SensorDirectory
     from wotkit.readings.readers import ReaderPool
+    from wotkit.settings import Settings
 
 WRITE_ERRORS = (
     NotFound,

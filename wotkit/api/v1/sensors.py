@@ -47,9 +47,9 @@ if TYPE_CHECKING:
     from wotkit.api.v1.activity import Activity
     from wotkit.catalog import Catalog
     from wotkit.catalog.fields import Cast
-    from wotkit.config import Settings
     from wotkit.ingest.door import Door
     from wotkit.readings.readers import ReaderPool
+    from wotkit.settings import Settings
 
 TAG: Final = "Sensors"
 MOST_AT_ONCE: Final = 100

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from wotkit.api.caller import Callers
     from wotkit.catalog import Catalog
     from wotkit.catalog.users import UserRow
-    from wotkit.config import Settings
+    from wotkit.settings import Settings
 
 TAG: Final = "Users"
 

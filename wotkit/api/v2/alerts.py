@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from wotkit.catalog import Catalog
     from wotkit.catalog.alert_rules import RuleRow
     from wotkit.catalog.identity import Identity
-    from wotkit.config import Settings
     from wotkit.readings.readers import ReaderPool
+    from wotkit.settings import Settings
 
 TAG: Final = "Alerts"
 _DAY: Final = 86_400 * times.MICROSECONDS

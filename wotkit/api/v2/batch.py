@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from wotkit.api.caller import Callers
     from wotkit.api.v1.activity import Activity
     from wotkit.catalog import Catalog
-    from wotkit.config import Settings
     from wotkit.ingest.accept import Ingest, Rejected
     from wotkit.readings.readers import ReaderPool
+    from wotkit.settings import Settings
 
 
 class ItemResult(Struct, omit_defaults=True):

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import falcon.asgi
 
     from wotkit.api.caller import Callers
-    from wotkit.config import Settings
     from wotkit.ingest.accept import Ingest
+    from wotkit.settings import Settings
 
 LARGEST_SEQ = (1 << 63) - 1
 

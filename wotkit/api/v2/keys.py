@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from wotkit.api.caller import Callers
     from wotkit.catalog import Catalog
     from wotkit.catalog.keys import KeyChange, KeyRow
-    from wotkit.config import Settings
+    from wotkit.settings import Settings
 
 TAG: Final = "Keys"
 _WHAT: Final = "keys"

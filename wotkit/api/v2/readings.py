@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from wotkit.api.caller import Callers
     from wotkit.catalog import Catalog
     from wotkit.catalog.fields import FieldRow
-    from wotkit.config import Settings
     from wotkit.ingest.accept import Ingest
     from wotkit.ingest.directory import SensorDirectory
     from wotkit.readings.readers import ReaderPool
     from wotkit.readings.store import Store, StoredReading
+    from wotkit.settings import Settings
 
 _READ_ERRORS: Final = (NotFound, InvalidQuery, Overloaded, StoreUnavailable)
 _DELETE_ERRORS: Final = (NotFound, InvalidQuery, RateLimited, Overloaded, StoreUnavailable)
