@@ -7,6 +7,16 @@ from __future__ import annotations
 
 from typing import Final
 
+from wotkit.catalog.models.access import (
+    AccessToken,
+    App,
+    AuthorizationCode,
+    DeviceCode,
+    Frob,
+    Grant,
+    GrantUse,
+    RefreshToken,
+)
 from wotkit.catalog.models.accounts import (
     Account,
     Audit,
@@ -48,6 +58,7 @@ from wotkit.catalog.models.sensors import (
     Tag,
     TagUse,
 )
+from wotkit.catalog.models.web import OneTimeLink, WebSession
 
 CACHED: Final[tuple[type[Base], ...]] = (
     Account,
@@ -60,6 +71,8 @@ CACHED: Final[tuple[type[Base], ...]] = (
     Field,
     Alert,
     AlertCondition,
+    App,
+    Grant,
 )
 """Tables that processes keep in memory; a change to one raises the revision."""
 
@@ -92,6 +105,16 @@ MODELS: Final[tuple[type[Base], ...]] = (
     AlertState,
     InboxMessage,
     AlertDelivery,
+    App,
+    Grant,
+    GrantUse,
+    AuthorizationCode,
+    AccessToken,
+    RefreshToken,
+    DeviceCode,
+    Frob,
+    WebSession,
+    OneTimeLink,
     Lease,
     Revision,
 )
@@ -100,19 +123,26 @@ __all__ = [
     "CACHED",
     "CURRENT",
     "MODELS",
+    "AccessToken",
     "Account",
     "Alert",
     "AlertCondition",
     "AlertDelivery",
     "AlertState",
+    "App",
     "Audit",
+    "AuthorizationCode",
     "Base",
     "ControlDelivery",
     "ControlMessage",
     "ControlSubscription",
     "Counter",
+    "DeviceCode",
     "DroppedSensor",
     "Field",
+    "Frob",
+    "Grant",
+    "GrantUse",
     "Group",
     "GroupSensor",
     "InboxMessage",
@@ -123,8 +153,10 @@ __all__ = [
     "LoginFailure",
     "Member",
     "Metadata",
+    "OneTimeLink",
     "Org",
     "PendingCast",
+    "RefreshToken",
     "Revision",
     "Sensor",
     "Subscription",
@@ -132,6 +164,7 @@ __all__ = [
     "TagUse",
     "UnitDatabase",
     "User",
+    "WebSession",
     "changed",
     "rows",
 ]
