@@ -20,7 +20,7 @@ from wotkit.catalog import Catalog, alerts
 from wotkit.catalog.alerts import AlertChange, Condition
 from wotkit.catalog.audit import COMMAND_LINE
 from wotkit.catalog.models import InboxMessage
-from wotkit.config import AlertSettings
+from wotkit.settings import AlertSettings
 
 CONNECTIONS: Final = 64
 MOST_SLOWER: Final = 0.15
