@@ -30,6 +30,15 @@ EVERYDAY: Final = frozenset({READ, WRITE, MANAGE, CONTROL})
 """What the scope ``all`` stands for."""
 SCOPES: Final = EVERYDAY | {ALL, ADMIN}
 """Every scope a key or an application may ask for."""
+IN_WORDS: Final = {
+    READ: "See your sensors and their readings, also private ones",
+    WRITE: "Post readings to your sensors, change and delete them",
+    MANAGE: "Create, change and delete sensors, groups, fields, subscriptions and alerts",
+    CONTROL: "Send messages to your actuators and receive them",
+    ALL: "Do all that you can do with your sensors: see, write, manage and control them",
+    ADMIN: "Administer this server: see and change all users, organizations and sensors",
+}
+"""What each scope allows, said to the user who is asked to allow it."""
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -43,6 +52,10 @@ class Identity(Struct, frozen=True, kw_only=True):
     admin: bool = False
     """Whether the user has the admin role and the credentials allow it."""
     key_id: str | None = None
+    grant_id: int | None = None
+    """What an access token hangs off; None when the credentials are none."""
+    app: str | None = None
+    """Client id of the application that the user let act."""
     expires: int | None = None
     """When the credentials end, in microseconds since 1970 UTC."""
     sensors: frozenset[int] | None = None
@@ -75,15 +88,19 @@ class Identity(Struct, frozen=True, kw_only=True):
             raise Unauthenticated("this method needs credentials")
 
     def require_user(self, what: str) -> None:
-        """Check that a user, not a key acting for it, is asking.
+        """Check that a user, not a key or an application acting for it, is asking.
 
         Raises:
             Unauthenticated: no credentials were sent.
-            MissingScope: a key never manages ``what``.
+            MissingScope: neither a key nor an application ever manages ``what``.
         """
         self.require_known()
         if self.key_id is not None:
             raise MissingScope(f"a key never manages {what}; sign in with the user's password")
+        if self.grant_id is not None:
+            raise MissingScope(
+                f"an application never manages {what}; sign in with the user's password"
+            )
 
 
 ANONYMOUS: Final = Identity(
