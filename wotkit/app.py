@@ -188,7 +188,7 @@ def create_app(settings: Settings) -> Edge:
 def create_resources(parts: Parts) -> routes.Resources:
     """Return every resource, with what it needs."""
     settings, catalog = parts.settings, parts.catalog
-    callers = Callers(parts.authenticator)
+    callers = Callers(parts.authenticator, settings.http.max_body_bytes)
     document = Document(lambda: routes.table(resources))
     page = Page(document)
     readings = (callers, parts.ingest, parts.directory, parts.readers, settings)

@@ -200,6 +200,18 @@ class MalformedBody(WotkitError):
     )
 
 
+class ConflictingCredentials(WotkitError):
+    """A request carries more than one of all credentials."""
+
+    code = Code(
+        1210,
+        Category.INVALID,
+        "Credentials were sent in more than one way",
+        "Send one of all: an Authorization header, or access_token or oauth_token in the query or "
+        "in a form.",
+    )
+
+
 class Unauthenticated(WotkitError):
     """Credentials are missing or wrong."""
 
@@ -208,8 +220,14 @@ class Unauthenticated(WotkitError):
         Category.UNAUTHENTICATED,
         "Authentication is required",
         "No credentials were sent, or they are wrong, expired or revoked. Send a user name and "
-        "password, or a key id and key password, with HTTP basic authentication.",
+        "password, or a key id and key password, with HTTP basic authentication, or an access "
+        "token as Authorization: Bearer.",
     )
+
+    def __init__(self, *developer: str, token: bool = False) -> None:
+        """Say whether it is an access token that is wrong, expired or revoked."""
+        super().__init__(*developer)
+        self.token = token
 
 
 class MissingScope(WotkitError):
@@ -223,9 +241,11 @@ class MissingScope(WotkitError):
         "administrators.",
     )
 
-    def __init__(self, *developer: str, scope: str | None = None) -> None:
+    def __init__(self, *developer: str, scope: str | None = None, token: bool = False) -> None:
+        """Say which scope is missing, and whether an access token lacks it."""
         super().__init__(*developer)
         self.scope = scope
+        self.token = token
 
 
 class CannotPerform(WotkitError):

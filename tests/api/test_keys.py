@@ -48,6 +48,14 @@ SHOWN = {
 }
 
 
+class ServedRequest(falcon.asgi.Request):
+    """A request as a server gives it: its headers can be read more than once."""
+
+    def __init__(self, scope: dict[str, Any], *arguments: Any, **named: Any) -> None:
+        scope["headers"] = [tuple(pair) for pair in scope["headers"]]
+        super().__init__(scope, *arguments, **named)
+
+
 class Api:
     """The keys API of one data folder."""
 
@@ -55,8 +63,8 @@ class Api:
         settings = msgspec.structs.replace(Settings(), auth=AuthSettings(bcrypt_cost=4))
         self.catalog = catalog
         self.authenticator = Authenticator(catalog, settings.auth)
-        callers = Callers(self.authenticator)
-        app = falcon.asgi.App()
+        callers = Callers(self.authenticator, settings.http.max_body_bytes)
+        app = falcon.asgi.App(request_type=ServedRequest)
         errors.install(app)
         app.add_route(KEYS, KeysResource(catalog, callers, settings))
         app.add_route(KEYS + "/{key}", KeyResource(catalog, callers, settings))

@@ -6,7 +6,7 @@ import json
 import random
 import tracemalloc
 import zlib
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import falcon
 import falcon.asgi
@@ -205,6 +205,7 @@ def test_chunked_body_is_refused_as_soon_as_it_is_over_the_limit() -> None:
 
     class Endless:
         content_length = None
+        context: ClassVar[dict[str, Any]] = {}
 
         @property
         async def stream(self) -> Any:

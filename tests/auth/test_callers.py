@@ -27,9 +27,10 @@ PASSWORD = "correct horse battery"
 
 
 def request(authorization: str | None = None, query: str = "") -> Any:
-    headers = {} if authorization is None else {"authorization": authorization}
-    scope = testing.create_scope(headers=headers, query_string=query)
+    scope = testing.create_scope(query_string=query)
     scope["client"] = ("192.0.2.7", 5000)
+    # as servers give them: a list, to be read more than once
+    scope["headers"] = [] if authorization is None else [(b"authorization", authorization.encode())]
 
     async def receive() -> Any:
         raise AssertionError
@@ -50,7 +51,7 @@ def ask(catalog: Catalog) -> Callable[..., Identity]:
             authenticator = Authenticator(catalog, AuthSettings(bcrypt_cost=4))
             try:
                 method: Callable[..., Awaitable[Identity]]
-                method = getattr(Callers(authenticator), name)
+                method = getattr(Callers(authenticator, 1000), name)
                 first = await method(req, argument)
                 await asyncio.sleep(0)
                 assert await method(req, argument) == first

@@ -8,17 +8,19 @@ import pytest
 
 from wotkit import times
 from wotkit.auth import credentials, passwords
-from wotkit.catalog import apps, grants, users
+from wotkit.catalog import apps, grants, keys, users
 from wotkit.catalog.app_checks import MAX_REDIRECTS, OUT_OF_BAND
 from wotkit.catalog.apps import AppChange
 from wotkit.catalog.audit import Actor
-from wotkit.catalog.models import AccessToken, App, Audit, Grant, RefreshToken, rows
+from wotkit.catalog.keys import KeyChange
+from wotkit.catalog.models import AccessToken, Audit, RefreshToken, WebSession, rows
 from wotkit.errors import CannotPerform, NotFound, ValidationFailed
 
 if TYPE_CHECKING:
     from wotkit.catalog import Catalog
     from wotkit.catalog.apps import AppRow
     from wotkit.catalog.identity import Identity
+    from wotkit.catalog.models import App, Grant
 
 HERE = Actor("tests", "127.0.0.1")
 
@@ -312,3 +314,37 @@ def test_administrator_may_delete_an_application_and_end_a_grant_of_others(
     assert catalog.read(grants.list_for, alice.user_id) == []
     catalog.write(apps.delete, admin, row.client_id, HERE)
     assert catalog.read(apps.by_client_id, row.client_id) is None
+
+
+@pytest.mark.parametrize("revoke_keys", [False, True])
+def test_new_password_ends_grants_and_sessions_and_keys_when_asked(
+    catalog: Catalog, alice: Identity, charlie: Identity, revoke_keys: bool
+) -> None:
+    row, _ = register(catalog, charlie)
+    for user in (alice, charlie):
+        open_one(catalog, user, row.client_id)
+
+    def prepare() -> None:
+        for user in (alice, charlie):
+            keys.create(user, KeyChange(name="gateway"), "0" * 64, HERE)
+            session = {"created": 0, "used": 0, "address": "", "hash": user.username}
+            WebSession.insert(user=user.user_id, **session).execute()
+        users.set_password("alice", "hash", HERE, revoke_keys=revoke_keys)
+
+    catalog.write(prepare)
+    assert catalog.read(grants.list_for, alice.user_id) == []
+    assert len(catalog.read(grants.list_for, charlie.user_id)) == 1
+    assert catalog.read(lambda: rows(WebSession.select(WebSession.hash))) == [("charlie",)]
+    assert len(catalog.read(keys.list_for, alice.user_id)) == (0 if revoke_keys else 1)
+    assert len(catalog.read(keys.list_for, charlie.user_id)) == 1
+
+
+def test_password_changed_with_the_account_ends_grants_and_other_changes_do_not(
+    catalog: Catalog, alice: Identity
+) -> None:
+    row, _ = register(catalog, alice)
+    open_one(catalog, alice, row.client_id)
+    catalog.write(users.change, "alice", users.UserChange(first_name="Alice"), HERE)
+    assert len(catalog.read(grants.list_for, alice.user_id)) == 1
+    catalog.write(users.change, "alice", users.UserChange(password_hash="hash"), HERE)
+    assert catalog.read(grants.list_for, alice.user_id) == []

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from wotkit.api.presented import ordinary, presented
 from wotkit.catalog.audit import Actor
 from wotkit.catalog.identity import ADMIN, ANONYMOUS, Identity
-from wotkit.errors import MissingScope, Unauthenticated
+from wotkit.errors import MissingScope
 
 if TYPE_CHECKING:
     import falcon.asgi
 
     from wotkit.auth.authenticator import Authenticator
-
-
-_TOKEN: Final = re.compile(r"(?:^|&)(?:access|oauth)_token=")
 
 
 def address_of(req: falcon.asgi.Request) -> str:
@@ -25,10 +22,12 @@ def address_of(req: falcon.asgi.Request) -> str:
 
 
 class Callers:
-    """Identifies callers of the API."""
+    """Identifies callers of the API; of credentials in several places, none are taken."""
 
-    def __init__(self, authenticator: Authenticator) -> None:
+    def __init__(self, authenticator: Authenticator, max_body: int) -> None:
+        """Take the bytes a form may have: it may hold an access token."""
         self._authenticator = authenticator
+        self._max_body = max_body
 
     async def identify(self, req: falcon.asgi.Request, scope: str) -> Identity:
         """Return who is asking, the public included, if the credentials allow ``scope``.
@@ -36,6 +35,7 @@ class Callers:
         Raises:
             Unauthenticated: credentials are wrong, or missing where ``scope`` needs them.
             MissingScope: the credentials do not allow ``scope``.
+            ConflictingCredentials: there is more than one of them.
             TooManyLogins: too many failed.
             Overloaded: too many passwords wait to be verified.
         """
@@ -67,11 +67,11 @@ class Callers:
         return identity
 
     async def identify_user(self, req: falcon.asgi.Request, what: str) -> Identity:
-        """Return the user who is asking; a key that acts for one is refused.
+        """Return the user who is asking; a key or application that acts for one is refused.
 
         Raises:
             Unauthenticated: credentials are missing or wrong.
-            MissingScope: a key never manages ``what``.
+            MissingScope: neither a key nor an application ever manages ``what``.
         """
         identity = await self._caller(req)
         identity.require_user(what)
@@ -94,19 +94,17 @@ class Callers:
         """
         identity = await self.identify(req, ADMIN)
         if not identity.admin:
-            raise MissingScope("this method is for administrators", scope=ADMIN)
+            token = identity.grant_id is not None
+            raise MissingScope("this method is for administrators", scope=ADMIN, token=token)
         return identity
 
     def _remembered(self, req: falcon.asgi.Request) -> Identity | None:
-        header = req.get_header("authorization")
+        header = ordinary(req)
         return None if header is None else self._authenticator.remembered(header, address_of(req))
 
     async def _caller(self, req: falcon.asgi.Request) -> Identity:
-        header = req.get_header("authorization")
+        header = await presented(req, self._max_body)
         if header is None:
-            if _TOKEN.search(req.query_string):
-                # credentials that cannot be good never make somebody anonymous
-                raise Unauthenticated("access tokens in the query are not supported")
             return ANONYMOUS
         return await self._authenticator.authenticate(header, address_of(req))
 

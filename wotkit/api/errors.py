@@ -30,6 +30,8 @@ STATUS: Final = {
 
 CHALLENGE: Final = 'Basic realm="WoTKit", charset="UTF-8"'
 """What a 401 asks for (RFC 7617)."""
+BEARER: Final = 'Bearer realm="WoTKit"'
+"""What it asks for when an access token is refused (RFC 6750 section 3)."""
 
 _OF_STATUS: Final[dict[int, type[WotkitError]]] = {
     400: errors.MalformedBody,
@@ -77,8 +79,13 @@ def _text(given: str) -> str:
 def headers(error: WotkitError) -> dict[str, str]:
     """Return the headers that an error's answer carries."""
     found: dict[str, str] = {}
-    if error.code.category is Category.UNAUTHENTICATED:
+    if isinstance(error, errors.Unauthenticated) and error.token:
+        found["WWW-Authenticate"] = f'{BEARER}, error="invalid_token"'
+    elif error.code.category is Category.UNAUTHENTICATED:
         found["WWW-Authenticate"] = CHALLENGE
+    elif isinstance(error, errors.MissingScope) and error.token:
+        needed = "" if error.scope is None else f', scope="{error.scope}"'
+        found["WWW-Authenticate"] = f'{BEARER}, error="insufficient_scope"{needed}'
     if error.retry_after is not None:
         found["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     return found

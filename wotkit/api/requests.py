@@ -38,7 +38,9 @@ _MEMBERS: Final = 256
 """Members or frames of a compressed body; each costs a copy of what follows it."""
 _INTEGERS: Final = range(-(1 << 63), 1 << 63)
 """What a database can keep."""
-_FORM: Final = "application/x-www-form-urlencoded"
+FORM: Final = "application/x-www-form-urlencoded"
+TOKEN_NAMES: Final = ("access_token", "oauth_token")
+"""Under which a query or a form may carry an access token (RFC 6750 section 2.2)."""
 _FORM_FIELDS: Final = 1000
 
 
@@ -50,6 +52,9 @@ async def read_body(req: falcon.asgi.Request, limit: int) -> bytes:
         UnsupportedMedia: it is encoded otherwise than with gzip or zstd.
         MalformedBody: it cannot be decompressed, or the client went away before its end.
     """
+    known: bytes | None = req.context.get("body")
+    if known is not None:
+        return _within(known, limit)
     length = req.content_length
     if length is None:
         body = await _read_chunks(req, limit)
@@ -61,6 +66,13 @@ async def read_body(req: falcon.asgi.Request, limit: int) -> bytes:
             raise MalformedBody(f"the body ended after {len(body)} of {length} bytes")
     encoding = req.get_header("content-encoding")
     return body if encoding is None else _decompress(body, encoding.strip().lower(), limit)
+
+
+def _within(body: bytes, limit: int) -> bytes:
+    """Return a body that was read before, with a limit of its own."""
+    if len(body) > limit:
+        raise TooLarge(f"{len(body)} bytes are more than {limit}")
+    return body
 
 
 async def _read_chunks(req: falcon.asgi.Request, limit: int) -> bytes:
@@ -147,24 +159,47 @@ def is_form(req: falcon.asgi.Request, body: bytes) -> bool:
     Raises:
         UnsupportedMedia: it is said to be neither.
     """
-    if body.startswith((b"{", b"[")) or body.lstrip().startswith((b"{", b"[")):
+    if _looks_like_json(body):
         return False
     kind = media_type(req)
-    if kind == _FORM:
+    if kind == FORM:
         return True
     if kind and kind != "application/json" and not kind.endswith("+json") and kind != "text/plain":
-        raise UnsupportedMedia(f"Content-Type is {kind!r}; use application/json or {_FORM}")
+        raise UnsupportedMedia(f"Content-Type is {kind!r}; use application/json or {FORM}")
     return False
 
 
+def _looks_like_json(body: bytes) -> bool:
+    return body.startswith((b"{", b"[")) or body.lstrip().startswith((b"{", b"["))
+
+
 def parse_form(body: bytes) -> dict[str, str]:
-    """Return the pairs of a form (WHATWG URL, application/x-www-form-urlencoded).
+    """Return the pairs of a form (WHATWG URL), without an access token among them.
 
     Raises:
         MalformedBody: it is not UTF-8, has too many pairs or a name twice.
     """
+    pairs = _form_pairs(body)
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise MalformedBody("the form has a name twice")
+    return {name: value for name, value in found.items() if name not in TOKEN_NAMES}
+
+
+def form_tokens(body: bytes) -> list[str]:
+    """Return the access tokens of a body that is said to be a form; JSON has none.
+
+    Raises:
+        MalformedBody: the form is not UTF-8 or has too many pairs.
+    """
+    if _looks_like_json(body):
+        return []
+    return [value for name, value in _form_pairs(body) if name in TOKEN_NAMES]
+
+
+def _form_pairs(body: bytes) -> list[tuple[str, str]]:
     try:
-        pairs = parse_qsl(
+        return parse_qsl(
             body.decode("utf-8"),
             keep_blank_values=True,
             errors="strict",
@@ -172,10 +207,6 @@ def parse_form(body: bytes) -> dict[str, str]:
         )
     except ValueError as error:
         raise MalformedBody(f"the form cannot be read: {error}") from None
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise MalformedBody("the form has a name twice")
-    return found
 
 
 async def read_object(

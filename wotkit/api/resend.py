@@ -40,7 +40,11 @@ def resend_of(req: falcon.asgi.Request, identity: Identity, body: bytes) -> Rese
         return None
     if not _KEY.fullmatch(key):
         raise InvalidQuery(more={"Idempotency-Key": "must be 1 to 255 visible ASCII characters"})
-    caller = f"key:{identity.key_id}" if identity.key_id else f"user:{identity.user_id}"
+    if identity.key_id is not None:
+        caller = f"key:{identity.key_id}"
+    else:
+        # an application's keys are its own, and outlast its grant
+        caller = f"user:{identity.user_id}" + (f":{identity.app}" if identity.app else "")
     request = f"{req.method} {req.path}\n".encode()
     return Resend(caller, key, hashlib.blake2b(request + body, digest_size=16).digest())
 

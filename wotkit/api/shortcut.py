@@ -102,6 +102,8 @@ class Shortcut:
     def _authorization(self, scope: Any) -> str | None:
         """Return the credentials; None when there are none or another header is unusual."""
         headers = dict(scope["headers"])
+        if len(headers) != len(scope["headers"]) or scope["query_string"]:
+            return None  # there may be several credentials
         authorization = headers.get(b"authorization")
         length = headers.get(b"content-length", b"")
         if authorization is None or not length.isdigit() or int(length) > self._max_body:

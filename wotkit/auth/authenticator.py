@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, TypeVar
 
 from wotkit import times
 from wotkit.auth import credentials, passwords
-from wotkit.catalog import keys, logins, users
+from wotkit.catalog import grants, keys, logins, users
 from wotkit.catalog.identity import KEY_ID
 from wotkit.errors import Overloaded, TooManyLogins, Unauthenticated
 
@@ -74,6 +74,7 @@ class Authenticator:
         self._waiting = 0
         self._decoy = passwords.unmatched_hash(settings.bcrypt_cost)
         self._uses: dict[str, tuple[int, str]] = {}
+        self._grant_uses: dict[int, tuple[int, str]] = {}
 
     def remembered(self, header: str, address: str) -> Identity | None:
         """Return the identity if these very credentials were verified a short time ago.
@@ -88,12 +89,18 @@ class Authenticator:
         identity, until = found
         if until < time.monotonic():
             return None
-        if identity.key_id is not None:
+        if identity.key_id is not None or identity.grant_id is not None:
             now = times.now()
             if identity.expires is not None and identity.expires <= now:
                 return None
-            self._uses[identity.key_id] = (now, address)
+            self._note_use(identity, now, address)
         return identity
+
+    def _note_use(self, identity: Identity, now: int, address: str) -> None:
+        if identity.key_id is not None:
+            self._uses[identity.key_id] = (now, address)
+        elif identity.grant_id is not None:
+            self._grant_uses[identity.grant_id] = (now, address)
 
     async def authenticate(self, header: str, address: str) -> Identity:
         """Return the identity behind an Authorization header.
@@ -107,8 +114,13 @@ class Authenticator:
         if found is not None:
             return found
         revision = self._watch.revision()
-        name, password = _basic(header)
         fingerprint = self._fingerprint(header)
+        token = _token(header)
+        if token is not None:
+            identity = await self._of_token(token, address)
+            self._remember(fingerprint, identity, revision, float("inf"))
+            return identity
+        name, password = _basic(header)
         if KEY_ID.fullmatch(name):
             identity, until = await self._key(name, password, address), float("inf")
         else:
@@ -131,7 +143,7 @@ class Authenticator:
         return candidate.identity
 
     async def flush_uses(self) -> None:
-        """Write when keys were last used; to be called about once a minute.
+        """Write when keys and grants were last used; to be called about once a minute.
 
         Raises:
             Overloaded: the catalog is locked; the uses are kept for the next time.
@@ -143,6 +155,13 @@ class Authenticator:
                 await self._catalog.writing(keys.note_uses, uses)
             except BaseException:
                 self._uses = uses | self._uses
+                raise
+        if self._grant_uses:
+            used, self._grant_uses = self._grant_uses, {}
+            try:
+                await self._catalog.writing(grants.note_uses, used)
+            except BaseException:
+                self._grant_uses = used | self._grant_uses
                 raise
 
     async def hash_password(self, password: str) -> str:
@@ -161,7 +180,7 @@ class Authenticator:
 
     def _fingerprint(self, header: str) -> bytes:
         return hashlib.blake2b(
-            header.encode("utf-8", "surrogateescape"), key=self._hash_key, digest_size=16
+            header.encode("utf-8", "surrogatepass"), key=self._hash_key, digest_size=16
         ).digest()
 
     def _remember(
@@ -178,7 +197,19 @@ class Authenticator:
         identity = await self._catalog.reading(credentials.of_key, key_id, password)
         if identity is None:
             await self._refuse(logins.address(address))
-        self._uses[key_id] = (times.now(), address)
+        self._note_use(identity, times.now(), address)
+        return identity
+
+    async def _of_token(self, token: str, address: str) -> Identity:
+        """Return the identity of an access token.
+
+        Wrong ones are not counted as failed logins: applications find out that way that a token
+        has expired, and nobody guesses 256 bits.
+        """
+        identity = await self._catalog.reading(credentials.of_token, token)
+        if identity is None:
+            raise Unauthenticated("the access token is wrong, expired or revoked", token=True)
+        self._note_use(identity, times.now(), address)
         return identity
 
     def _start_proof(
@@ -292,12 +323,18 @@ class Authenticator:
         raise Unauthenticated("the credentials are wrong, expired or revoked")
 
 
+def _token(header: str) -> str | None:
+    """Return the token of an Authorization header (RFC 6750 section 2.1); None without one."""
+    scheme, _, token = header.partition(" ")
+    return token.strip() if scheme.lower() in {"bearer", "oauth"} else None
+
+
 def _basic(header: str) -> tuple[str, str]:
     """Return name and password of an Authorization header (RFC 7617)."""
     scheme, _, encoded = header.partition(" ")
     if scheme.lower() != "basic":
         # not repeated: where the scheme was forgotten, this is the secret itself
-        raise Unauthenticated("the only scheme of credentials that is supported is Basic")
+        raise Unauthenticated("the schemes of credentials that are supported are Basic and Bearer")
     try:
         decoded = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")
     except (binascii.Error, ValueError):

@@ -1,4 +1,4 @@
-"""Finds the identity behind a user name and password, or a key id and key password.
+"""Finds the identity behind a user name and password, a key id and key password, or a token.
 
 Plain functions for units of work on the catalog; :mod:`wotkit.auth.authenticator` remembers.
 """
@@ -12,7 +12,7 @@ from msgspec import Struct
 from wotkit import times
 from wotkit.auth import passwords
 from wotkit.catalog.identity import ADMIN, EVERYDAY, Identity, accounts_of, expand
-from wotkit.catalog.models import Account, Key, KeySensor, User, rows
+from wotkit.catalog.models import AccessToken, Account, App, Grant, Key, KeySensor, User, rows
 
 
 class Candidate(Struct, frozen=True):
@@ -53,6 +53,45 @@ def of_key(key_id: str, key_password: str) -> Identity | None:
         expires=until,
         sensors=sensors,
     )
+
+
+def of_token(token: str) -> Identity | None:
+    """Return the identity of an access token; None when it is unknown, expired or revoked."""
+    query = (
+        AccessToken.select(
+            Grant.user,
+            Account.name,
+            User.role,
+            AccessToken.scopes,
+            AccessToken.expires,
+            Grant.id,
+            App.client_id,
+        )
+        .join(Grant)
+        .join(App, on=(App.id == Grant.app))
+        .join(User, on=(User.account == Grant.user))
+        .join(Account, on=(Account.id == Grant.user))
+        .where(
+            (AccessToken.hash == passwords.hash_secret(token))
+            & (AccessToken.expires > times.now())
+            & Grant.ended.is_null()
+            & (User.enabled == True)  # noqa: E712  # SQL, not Python
+        )
+    )
+    for user_id, username, role, scopes, expires, grant_id, client_id in rows(query):
+        allowed = expand(scopes.split())
+        admin = role == "admin" and ADMIN in allowed
+        return Identity(
+            user_id=user_id,
+            username=username,
+            accounts=accounts_of(user_id),
+            scopes=allowed if admin else allowed - {ADMIN},
+            admin=admin,
+            grant_id=grant_id,
+            app=client_id,
+            expires=expires,
+        )
+    return None
 
 
 _NEVER: Final = 1 << 62

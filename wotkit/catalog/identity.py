@@ -76,7 +76,9 @@ class Identity(Struct, frozen=True, kw_only=True):
         if scope not in self.scopes:
             if self.user_id == 0:
                 raise Unauthenticated("this method needs credentials")
-            raise MissingScope(f"the scope {scope!r} is needed", scope=scope)
+            raise MissingScope(
+                f"the scope {scope!r} is needed", scope=scope, token=self.grant_id is not None
+            )
 
     def require_known(self) -> None:
         """Check that credentials were sent.
@@ -99,7 +101,7 @@ class Identity(Struct, frozen=True, kw_only=True):
             raise MissingScope(f"a key never manages {what}; sign in with the user's password")
         if self.grant_id is not None:
             raise MissingScope(
-                f"an application never manages {what}; sign in with the user's password"
+                f"an application never manages {what}; sign in with the user's password", token=True
             )
 
 

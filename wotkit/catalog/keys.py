@@ -222,6 +222,13 @@ def revoke(identity: Identity, key_id: str, actor: Actor) -> None:
     audit.record(actor, "key.revoke", key_id)
 
 
+def revoke_all_of_user(user_id: int, actor: Actor) -> None:
+    """Delete every key of a user."""
+    for (key_id,) in rows(Key.select(Key.id).where(Key.user == user_id)):
+        changed(Key.delete().where(Key.id == key_id))
+        audit.record(actor, "key.revoke", key_id)
+
+
 def note_uses(uses: dict[str, tuple[int, str]]) -> None:
     """Write when (microseconds) and from where keys were last used; unknown keys are ignored."""
     for key_id, (used, address) in uses.items():

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import UNSET, Struct, UnsetType
 
 from wotkit import times
-from wotkit.catalog import accounts, audit
+from wotkit.catalog import accounts, audit, grants, keys
 from wotkit.catalog.bulk import any_of
 from wotkit.catalog.identity import KEY_ID
-from wotkit.catalog.models import Account, User, changed, rows
+from wotkit.catalog.models import Account, User, WebSession, changed, rows
 from wotkit.catalog.references import is_id
 from wotkit.errors import ExtraneousField, InvalidObject, NotFound
 
@@ -171,6 +171,8 @@ def page(text: str | None, limit: int, offset: int, *, reverse: bool = False) ->
 def change(reference: str, wanted: UserChange, actor: Actor) -> None:
     """Change a user; a disabled one's credentials stop working at the next request.
 
+    Another password ends sessions and grants, as :func:`set_password` does.
+
     Raises:
         NotFound: there is none.
         ExtraneousField: it would get another name.
@@ -188,11 +190,15 @@ def change(reference: str, wanted: UserChange, actor: Actor) -> None:
         columns["password_changed"] = times.now()
     if columns:
         changed(User.update(columns).where(User.account == user.id))
+    if "password_hash" in columns:
+        _end_access(user.id, actor)
     audit.record(actor, "user.change", user.username, changed=shown)
 
 
-def set_password(username: str, password_hash: str, actor: Actor) -> None:
-    """Give a user another password.
+def set_password(
+    username: str, password_hash: str, actor: Actor, *, revoke_keys: bool = False
+) -> None:
+    """Give a user another password; sessions and grants end, and with ``revoke_keys`` keys too.
 
     Raises:
         NotFound: there is none of this name.
@@ -202,6 +208,15 @@ def set_password(username: str, password_hash: str, actor: Actor) -> None:
         User.account == user.id
     ).execute()
     audit.record(actor, "user.password", username)
+    _end_access(user.id, actor)
+    if revoke_keys:
+        keys.revoke_all_of_user(user.id, actor)
+
+
+def _end_access(user_id: int, actor: Actor) -> None:
+    """End what was let in by the password of before."""
+    changed(WebSession.delete().where(WebSession.user == user_id))
+    grants.end_all_of_user(user_id, actor, "the password was changed")
 
 
 def rehash(user_id: int, old_hash: str, new_hash: str) -> None:

@@ -1,4 +1,4 @@
-"""Limits how often a key or user may write (token bucket)."""
+"""Limits how often a key, an application of a user, or a user may write (token bucket)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RateLimiter:
     def __init__(self, settings: IngestSettings) -> None:
         self._rate = settings.rate
         self._burst = float(settings.burst)
-        self._buckets: dict[str, tuple[float, float]] = {}
+        self._buckets: dict[str | int, tuple[float, float]] = {}
         """Caller to tokens left and the monotonic time of that count."""
 
     def take(self, identity: Identity) -> None:
@@ -32,7 +32,7 @@ class RateLimiter:
         """
         if not self._rate:
             return
-        caller = identity.key_id or identity.username
+        caller = identity.key_id or identity.grant_id or identity.username
         now = time.monotonic()
         tokens, at = self._buckets.get(caller, (self._burst, now))
         tokens = min(self._burst, tokens + (now - at) * self._rate)

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from wotkit import strict_json, times
 from wotkit.api.operation import Returns, operation
 from wotkit.api.requests import (
+    TOKEN_NAMES,
     client_gone,
     is_form,
     parse_form,
@@ -46,9 +47,6 @@ TAG: Final = "Actuators"
 LONGEST_WAIT: Final = 20.0
 """Seconds that a request waits for messages at most; who asks for more gets this."""
 MOST_ACKNOWLEDGED: Final = 1000
-
-_CREDENTIALS: Final = ("access_token", "oauth_token")
-"""What may stand beside the pairs of a message and is none of them."""
 
 
 class WaitQuery(Struct, kw_only=True):
@@ -296,7 +294,7 @@ def _pairs_of(req: falcon.asgi.Request, body: bytes) -> dict[str, Any]:
         if not isinstance(given, dict):
             raise MalformedBody("a JSON object is expected")
         pairs |= given
-    return {name: value for name, value in pairs.items() if name not in _CREDENTIALS}
+    return {name: value for name, value in pairs.items() if name not in TOKEN_NAMES}
 
 
 def _number(reference: str) -> int:
