@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import falcon.asgi
@@ -68,6 +69,7 @@ from wotkit.web.documentation import (
     DocumentationHomeResource,
     DocumentationResource,
 )
+from wotkit.web.entrance import Entrance
 
 if TYPE_CHECKING:
     from wotkit.settings import Settings
@@ -179,10 +181,17 @@ def create_app(settings: Settings) -> Edge:
     resources = create_resources(parts)
     for route in routes.table(resources):
         app.add_route(route.path, route.resource)
+    entrance = Entrance(app, partial(_create_site, parts))
     shortcut = Shortcut(
-        app, parts.authenticator, parts.directory, parts.ingest, settings.http.max_body_bytes
+        entrance, parts.authenticator, parts.directory, parts.ingest, settings.http.max_body_bytes
     )
     return Edge(shortcut, settings, parts.requests, stop_waiting=parts.stop_waiting)
+
+
+def _create_site(parts: Parts) -> Any:
+    from wotkit.web.site import create_site  # in memory only where pages are asked for
+
+    return create_site(parts.settings, parts.catalog, parts.authenticator, parts.secret_key)
 
 
 def create_resources(parts: Parts) -> routes.Resources:

@@ -134,6 +134,37 @@ class AuthSettings(Struct, frozen=True, kw_only=True):
     audit_days: Annotated[int, _count("Days the audit log is kept.")] = 730
 
 
+class OAuthSettings(Struct, frozen=True, kw_only=True):
+    """Applications that act for users (OAuth2)."""
+
+    access_token_seconds: Annotated[
+        int,
+        Meta(
+            ge=60,
+            le=31_536_000,
+            description="Seconds an access token is good, unless its application has its own life.",
+        ),
+    ] = 43_200
+    refresh_token_seconds: Annotated[
+        int,
+        Meta(
+            ge=3600,
+            le=315_360_000,
+            description="Seconds within which a refresh token must be used; each use gives a new "
+            "one. An application may have its own life.",
+        ),
+    ] = 7_776_000
+    code_seconds: Annotated[
+        int, Meta(ge=1, le=600, description="Seconds an authorization code is good.")
+    ] = 60
+    device_code_seconds: Annotated[
+        int, Meta(ge=1, le=3600, description="Seconds a device waits for its user.")
+    ] = 600
+    device_interval_seconds: Annotated[
+        int, Meta(ge=1, le=60, description="Seconds between two questions of a waiting device.")
+    ] = 5
+
+
 class IngestSettings(Struct, frozen=True, kw_only=True):
     """The one door for readings."""
 
@@ -284,6 +315,27 @@ class MailSettings(Struct, frozen=True, kw_only=True):
     ] = 30.0
 
 
+class WebSettings(Struct, frozen=True, kw_only=True):
+    """The pages for browsers."""
+
+    registration: Annotated[
+        Literal["closed", "invitation", "open"],
+        Meta(
+            description="Who may register on the web page: nobody, who has a link from an "
+            "administrator, or anybody. The demo is open."
+        ),
+    ] = "closed"
+    idle_seconds: Annotated[
+        float, _seconds("Seconds without a request after which a browser is signed out.")
+    ] = 1_209_600.0
+    absolute_seconds: Annotated[
+        float, _seconds("Seconds after which a browser is signed out in any case.")
+    ] = 7_776_000.0
+    link_seconds: Annotated[
+        float, _seconds("Seconds for which a link works that lets somebody choose a password.")
+    ] = 86_400.0
+
+
 class LogSettings(Struct, frozen=True, kw_only=True):
     """The log on standard error."""
 
@@ -310,11 +362,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     storage: StorageSettings = StorageSettings()
     http: HttpSettings = HttpSettings()
     auth: AuthSettings = AuthSettings()
+    oauth: OAuthSettings = OAuthSettings()
     ingest: IngestSettings = IngestSettings()
     query: QuerySettings = QuerySettings()
     control: ControlSettings = ControlSettings()
     alerts: AlertSettings = AlertSettings()
     mail: MailSettings = MailSettings()
+    web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
 
     @property

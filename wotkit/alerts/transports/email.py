@@ -33,15 +33,33 @@ class EmailTransport:
         Raises:
             DeliveryFailed: permanently by a reply of 500 and more, or without a server to ask.
         """
+        self._require_server()
+        return await asyncio.to_thread(self._send, message)
+
+    async def post(self, composed: EmailMessage) -> str:
+        """Send an e-mail that is composed, but for its sender and date.
+
+        Raises:
+            DeliveryFailed: as :meth:`send`.
+        """
+        self._require_server()
+        composed["From"] = self._settings.sender
+        composed["Date"] = formatdate()
+        composed["Auto-Submitted"] = "auto-generated"  # RFC 3834
+        return await asyncio.to_thread(self._post, composed)
+
+    def _require_server(self) -> None:
         if not self._settings.host:
             raise DeliveryFailed("the server has no mail.host to send with", permanent=True)
-        return await asyncio.to_thread(self._send, message)
 
     def _send(self, message: Outgoing) -> str:
         try:
             composed = self._compose(message)
         except (ValueError, MessageError) as error:
             raise DeliveryFailed(f"no e-mail can be made: {error}", permanent=True) from error
+        return self._post(composed)
+
+    def _post(self, composed: EmailMessage) -> str:
         try:
             with self._connected() as server:
                 server.send_message(composed)

@@ -1,0 +1,111 @@
+"""The pages' own application: which page answers which path.
+
+It is made when the first page is asked for, so a server that only gateways and scripts talk to
+never loads it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
+
+import falcon.asgi
+import jinja2
+
+from wotkit import times
+from wotkit.web.pages.account import PasswordPage, ProfilePage, SessionsPage
+from wotkit.web.pages.entrance import (
+    FirstAdminPage,
+    ForgottenPage,
+    LoginPage,
+    LogoutPage,
+    NewPasswordPage,
+    RegisterPage,
+)
+from wotkit.web.pages.errors import install
+from wotkit.web.pages.home import HomePage
+from wotkit.web.pages.page import Site
+from wotkit.web.pages.signing import Signer
+from wotkit.web.pages.static import StaticFiles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wotkit.auth.authenticator import Authenticator
+    from wotkit.catalog import Catalog
+    from wotkit.settings import Settings
+
+WEB: Final = Path(__file__).parent
+
+
+def table(site: Site) -> Iterator[tuple[str, Any]]:
+    """Yield every path and its page."""
+    yield "/", HomePage(site)
+    yield "/static/{name}", StaticFiles(WEB / "static")
+    yield "/welcome/{secret}", FirstAdminPage(site)
+    yield "/login", LoginPage(site)
+    yield "/logout", LogoutPage(site)
+    yield "/register", RegisterPage(site)
+    yield "/forgotten", ForgottenPage(site)
+    yield "/password/{secret}", NewPasswordPage(site)
+    yield "/account", ProfilePage(site)
+    yield "/account/password", PasswordPage(site)
+    yield "/account/sessions", SessionsPage(site)
+
+
+def create_site(
+    settings: Settings, catalog: Catalog, authenticator: Authenticator, secret_key: str
+) -> falcon.asgi.App[Any, Any]:
+    """Return the application that answers every page."""
+    site = Site(settings, catalog, authenticator, secret_key, Signer(secret_key), templates())
+    app: falcon.asgi.App[Any, Any] = falcon.asgi.App()
+    app.req_options.strip_url_path_trailing_slash = True
+    app.req_options.keep_blank_qs_values = True
+    install(app, site)
+    for path, page in table(site):
+        app.add_route(path, page)
+    return app
+
+
+def templates() -> jinja2.Environment:
+    """Return the templates, which escape whatever they show."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(WEB / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"when": when, "day": day, "iso": iso, "ago": ago}
+    return environment
+
+
+def iso(at: int) -> str:
+    """Return a time (microseconds) for the ``datetime`` attribute of HTML."""
+    return datetime.fromtimestamp(at / times.MICROSECONDS, UTC).isoformat(timespec="seconds")
+
+
+def when(at: int, zone: str) -> str:
+    """Return a time as people of a time zone write it, with the zone's short name."""
+    return _local(at, zone).strftime("%-d %b %Y, %H:%M %Z")
+
+
+def day(at: int, zone: str) -> str:
+    """Return the day of a time in a time zone."""
+    return _local(at, zone).strftime("%-d %b %Y")
+
+
+def ago(at: int) -> str:
+    """Return how long ago a time was, in the largest unit that fits."""
+    seconds = max(0, (times.now() - at) // times.MICROSECONDS)
+    for length, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= length:
+            count = seconds // length
+            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+    return "just now"
+
+
+def _local(at: int, zone: str) -> datetime:
+    return datetime.fromtimestamp(at / times.MICROSECONDS, ZoneInfo(zone))
