@@ -15,6 +15,13 @@ from wotkit.alerts.transports.webhook import WebhookTransport
 from wotkit.api import errors as api_errors
 from wotkit.api.caller import Callers
 from wotkit.api.health import HealthResource, MetricsResource, ReadyResource
+from wotkit.api.oauth.metadata import MetadataResource
+from wotkit.api.oauth.resources import (
+    DeviceAuthorizationResource,
+    IntrospectResource,
+    RevokeResource,
+    TokenResource,
+)
 from wotkit.api.openapi import Document, OpenApiResource
 from wotkit.api.reference import Page, ReferenceAssetResource, ReferenceResource
 from wotkit.api.shortcut import Shortcut
@@ -248,6 +255,11 @@ def create_resources(parts: Parts) -> routes.Resources:
         keys=KeysResource(catalog, callers, settings),
         key=KeyResource(catalog, callers, settings),
         key_rotation=KeyRotationResource(catalog, callers, settings),
+        oauth_token=TokenResource(catalog, settings, parts.authenticator),
+        oauth_revoke=RevokeResource(catalog, settings),
+        oauth_introspect=IntrospectResource(catalog, settings),
+        oauth_device=DeviceAuthorizationResource(catalog, settings),
+        oauth_metadata=MetadataResource(settings),
         openapi=OpenApiResource(document),
         reference=ReferenceResource(page, settings.server.public_url),
         reference_asset=ReferenceAssetResource(page),

@@ -54,6 +54,11 @@ class Resources(NamedTuple):
     keys: Any
     key: Any
     key_rotation: Any
+    oauth_token: Any
+    oauth_revoke: Any
+    oauth_introspect: Any
+    oauth_device: Any
+    oauth_metadata: Any
     openapi: Any
     reference: Any
     reference_asset: Any
@@ -127,6 +132,12 @@ def v2(resources: Resources) -> Iterator[Route]:
 
 def others(resources: Resources) -> Iterator[Route]:
     """Yield what has no version."""
+    yield Route("/api/oauth/token", resources.oauth_token)
+    yield Route("/api/oauthv2/token", resources.oauth_token)
+    yield Route("/api/oauth/revoke", resources.oauth_revoke)
+    yield Route("/api/oauth/introspect", resources.oauth_introspect)
+    yield Route("/api/oauth/device_authorization", resources.oauth_device)
+    yield Route("/.well-known/oauth-authorization-server", resources.oauth_metadata)
     yield Route("/api/openapi.json", resources.openapi)
     yield Route("/api/reference", resources.reference)
     yield Route("/api/reference/{asset}", resources.reference_asset)

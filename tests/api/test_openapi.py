@@ -142,7 +142,8 @@ def test_every_operation_says_who_may_call_it(operations: list[dict[str, Any]]) 
             "private": allowed in ([{"key": []}, {"user": []}], [{"user": []}]),
             "admin": {} not in allowed and allowed,
         }[each["x-privacy"]], each["operationId"]
-        assert ("401" in each["responses"]) == (each["x-privacy"] != "public")
+        if "x-oauth" not in each:  # there it is not a user who authenticates
+            assert ("401" in each["responses"]) == (each["x-privacy"] != "public")
 
 
 def test_errors_are_listed_with_status_and_codes(operations: list[dict[str, Any]]) -> None:
@@ -156,7 +157,13 @@ def test_errors_are_listed_with_status_and_codes(operations: list[dict[str, Any]
             assert {statuses[number] for number in answer["x-codes"]} == {int(status)}
             schema = answer["content"]["application/json"]["schema"]
             assert schema == {"$ref": "#/components/schemas/Error"}
-        if "requestBody" in each:
+        if "x-oauth" in each:
+            schemas = [
+                each["responses"][status]["content"]["application/json"]["schema"]
+                for status in ("400", "401", "413", "415", "429", "503")
+            ]
+            assert schemas == [{"$ref": "#/components/schemas/OAuthError"}] * len(schemas)
+        elif "requestBody" in each:
             assert {"400", "413", "415"} <= refusals.keys()
         if "{sensor}" in each["path"] or "{key}" in each["path"]:
             assert "404" in refusals

@@ -8,6 +8,7 @@ import re
 import shlex
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 import falcon.asgi
 import falcon.testing
@@ -191,7 +192,11 @@ def test_every_curl_line_can_be_pasted(document: Document) -> None:
         url = next(word for word in words if word.startswith("$WOTKIT/"))
         assert not re.search(r"[{}\s]", url), url
         if "-d" in words:
-            json.loads(words[words.index("-d") + 1])
+            body = words[words.index("-d") + 1]
+            if "/oauth" in url:
+                assert parse_qsl(body, strict_parsing=True), body
+            else:
+                json.loads(body)
 
 
 def test_text_is_escaped_and_code_is_marked() -> None:

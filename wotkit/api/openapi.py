@@ -2,7 +2,7 @@
 
 The form is https://spec.openapis.org/oas/v3.1.1.html. Attributes of our own, for the reference
 page: ``x-privacy``, ``x-scope``, ``x-codes`` (numbers of the error catalogue) and ``x-same-as``
-(the operation of version 1 that the same code answers).
+(the operation of version 1 that the same code answers), ``x-oauth`` (errors have OAuth's shape).
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ METHODS: Final = ("get", "head", "post", "put", "patch", "delete", "options", "t
 TAG: Final = "Operations"
 
 _V1_BASE, _V1_ALIAS = V1_BASES
+_APART: Final = ("/api/oauth/", "/api/oauthv2/")
+"""What has no version."""
 _REF: Final = "#/components/schemas/{name}"
 _FORM: Final = "application/x-www-form-urlencoded"
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
@@ -92,7 +94,7 @@ def responders(route: Route) -> Iterator[tuple[str, Any]]:
 
 def documented_path(path: str) -> str:
     """Return the path under which a route is described: ``/api/sensors`` is ``/api/v1/sensors``."""
-    versioned = (f"{_V1_BASE}/", f"{V2_BASE}/", "/api/openapi.json", "/api/reference")
+    versioned = (f"{_V1_BASE}/", f"{V2_BASE}/", "/api/openapi.json", "/api/reference", *_APART)
     if path.startswith(f"{_V1_ALIAS}/") and not path.startswith(versioned):
         return _V1_BASE + path.removeprefix(_V1_ALIAS)
     return path
@@ -190,6 +192,8 @@ def _operation(each: Described, schemas: _Schemas) -> dict[str, Any]:
     }
     if about.description:
         tree["description"] = about.description
+    if about.oauth:
+        tree["x-oauth"] = True
     if about.scope is not None:
         tree["x-scope"] = about.scope
     parameters = [*_path_parameters(each.path), *_query_parameters(about), *_headers(about)]
@@ -268,6 +272,8 @@ def _request_body(about: Operation, schemas: _Schemas) -> dict[str, Any]:
     if about.example is not None:
         content["example"] = about.example
     kinds = ("application/json", _FORM) if about.form else ("application/json",)
+    if about.oauth:
+        kinds = (_FORM,)
     return {"required": not about.body_optional, "content": dict.fromkeys(kinds, content)}
 
 
@@ -299,6 +305,8 @@ def _kinds(each: Described) -> set[type[WotkitError]]:
     """Return the errors of an operation: its own, and those its form brings along."""
     about = each.operation
     kinds: set[type[WotkitError]] = {*about.errors, errors.InternalError}
+    if about.oauth:
+        return kinds
     if about.privacy != "public":
         kinds |= {errors.Unauthenticated, errors.TooManyLogins, errors.Overloaded}
         if about.scope is not None or about.privacy != "public or private":

@@ -24,6 +24,9 @@ TAGS: Final = {
     "News and stats": "What goes on in public, for everybody.",
     "Keys": "A key lets a gateway or a script act for a user, within scopes, without the user's "
     "password. Keys are managed with a user name and password, never with a key.",
+    "OAuth2": "How applications of others get access tokens, without ever seeing a password. The "
+    "addresses take forms and answer JSON; their errors have the shape of the standard (RFC 6749 "
+    "section 5.2).",
     "Operations": "For watchdogs, load balancers and Prometheus, and this description of the API.",
 }
 """Groups of operations, in the order of the reference."""

@@ -47,6 +47,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     example: Any = None
     """A body that works, for the reference and its curl line."""
     form: bool = False
+    oauth: bool = False
+    """Whether the body is a form and nothing else, and ``returns`` has every refusal too."""
     headers: dict[str, str] = {}
     """Request headers that mean something here, and what."""
     errors: tuple[type[WotkitError], ...] = ()

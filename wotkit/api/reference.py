@@ -12,7 +12,7 @@ import shlex
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from markupsafe import Markup, escape
 
@@ -187,7 +187,10 @@ def curl(method: str, path: str, tree: dict[str, Any], schemas: Schemas) -> str:
     elif method == "post" and "requestBody" not in tree:
         words.append("-X POST")
     lines = [" ".join([*words, url])]
-    if "requestBody" in tree:
+    if "x-oauth" in tree:
+        (content,) = tree["requestBody"]["content"].values()
+        lines += [f"-d {shlex.quote(urlencode(pair))}" for pair in _each(content["example"])]
+    elif "requestBody" in tree:
         content = tree["requestBody"]["content"]["application/json"]
         body = content.get("example", ...)
         value = schemas.example(content["schema"]) if body is ... else body
@@ -196,6 +199,10 @@ def curl(method: str, path: str, tree: dict[str, Any], schemas: Schemas) -> str:
             text = json.dumps(value, ensure_ascii=False, indent=2)
         lines += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(text)}"]
     return " \\\n  ".join(lines)
+
+
+def _each(pairs: dict[str, str]) -> list[dict[str, str]]:
+    return [{name: value} for name, value in pairs.items()]
 
 
 class Page:
@@ -288,7 +295,7 @@ def _entry(method: str, path: str, tree: dict[str, Any], schemas: Schemas) -> di
         "curl": curl(method, path, tree, schemas),
     }
     if body is not None:
-        schema = body["content"]["application/json"]["schema"]
+        schema = next(iter(body["content"].values()))["schema"]
         entry["body"] = {
             "kind": schemas.kind(schema),
             "required": body["required"],

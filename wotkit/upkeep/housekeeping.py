@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from wotkit import times
-from wotkit.catalog import audit, fields, logins, sensors
+from wotkit.catalog import audit, devices, fields, logins, sensors, tokens
 from wotkit.control import channel
 from wotkit.errors import WotkitError
 from wotkit.readings.store import CastField, DropSensor, ForgetResends
@@ -75,6 +75,9 @@ class Housekeeping:
         await self._door.apply(ForgetResends(now - int(self._settings.ingest.resend_days * DAY)))
         window = self._settings.auth.failure_window_seconds * times.MICROSECONDS
         await self._catalog.writing(logins.forget_before, now - window)
+        # kept a while, so that a code or token that comes back is known, and ends its grant
+        await self._catalog.writing(tokens.forget_before, now - DAY)
+        await self._catalog.writing(devices.forget_before, now - DAY)
         await self._catalog.writing(audit.forget_before, now - self._settings.auth.audit_days * DAY)
 
     async def _drop(self) -> None:

@@ -1,0 +1,1 @@
+"""The addresses of OAuth2 that programs call."""
