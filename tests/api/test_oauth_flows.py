@@ -13,6 +13,7 @@ from tests.api.conftest import HERE, PASSWORD, settings_for
 from wotkit import times
 from wotkit.auth import passwords
 from wotkit.auth.oauth2 import authorize
+from wotkit.auth.oauth2.entry import DeviceEntry
 from wotkit.catalog import apps, devices
 from wotkit.catalog.apps import AppChange
 from wotkit.catalog.models import (
@@ -23,6 +24,7 @@ from wotkit.catalog.models import (
     RefreshToken,
     rows,
 )
+from wotkit.errors import NotFound, TooManyLogins
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -410,6 +412,20 @@ def test_device_that_is_denied_or_late_is_told_so(app: Application) -> None:
     assert app.catalog.read(devices.find, late["user_code"]) is None
     expired = app.call("token", grant_type=DEVICE, device_code=late["device_code"])
     refused(expired, "expired_token")
+
+
+def test_guesses_of_user_codes_are_limited(app: Application) -> None:
+    app.register("desktop", redirect_uris=[])
+    code = app.call("device_authorization").json()["user_code"]
+    entry = DeviceEntry(app.catalog, app.settings.auth)
+    bobby = app.people.bobby
+    assert app.client.run(entry.find(code, bobby, "192.0.2.9")).user_code == code
+    for _ in range(app.settings.auth.failures_per_account):
+        with pytest.raises(NotFound):
+            app.client.run(entry.find("BBBB-BBBB", bobby, "192.0.2.9"))
+    with pytest.raises(TooManyLogins):
+        app.client.run(entry.find(code, bobby, "192.0.2.9"))
+    assert app.client.run(entry.find(code, app.people.alice, "192.0.2.9")).user_code == code
 
 
 def test_unknown_client_of_a_device_is_an_invalid_client(app: Application) -> None:
