@@ -154,6 +154,14 @@ class OAuthSettings(Struct, frozen=True, kw_only=True):
             "one. An application may have its own life.",
         ),
     ] = 7_776_000
+    developer_token_seconds: Annotated[
+        int,
+        Meta(
+            ge=60,
+            le=315_360_000,
+            description="Seconds a developer token that is made on the web page is good.",
+        ),
+    ] = 31_536_000
     code_seconds: Annotated[
         int, Meta(ge=1, le=600, description="Seconds an authorization code is good.")
     ] = 60

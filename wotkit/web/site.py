@@ -16,6 +16,8 @@ import jinja2
 
 from wotkit import times
 from wotkit.web.pages.account import PasswordPage, ProfilePage, SessionsPage
+from wotkit.web.pages.apps import AppPage, DeleteAppPage, MyAppsPage, NewAppPage, PublicAppsPage
+from wotkit.web.pages.connected import ConnectedPage
 from wotkit.web.pages.entrance import (
     FirstAdminPage,
     ForgottenPage,
@@ -26,6 +28,7 @@ from wotkit.web.pages.entrance import (
 )
 from wotkit.web.pages.errors import install
 from wotkit.web.pages.home import HomePage
+from wotkit.web.pages.keys import KeyPage, KeysPage, NewKeyPage
 from wotkit.web.pages.page import Site
 from wotkit.web.pages.signing import Signer
 from wotkit.web.pages.static import StaticFiles
@@ -53,6 +56,15 @@ def table(site: Site) -> Iterator[tuple[str, Any]]:
     yield "/account", ProfilePage(site)
     yield "/account/password", PasswordPage(site)
     yield "/account/sessions", SessionsPage(site)
+    yield "/account/keys", KeysPage(site)
+    yield "/account/keys/new", NewKeyPage(site)
+    yield "/account/keys/{key}", KeyPage(site)
+    yield "/apps", PublicAppsPage(site)
+    yield "/account/apps", MyAppsPage(site)
+    yield "/account/apps/new", NewAppPage(site)
+    yield "/account/apps/{app}", AppPage(site)
+    yield "/account/apps/{app}/delete", DeleteAppPage(site)
+    yield "/account/connected", ConnectedPage(site)
 
 
 def create_site(
