@@ -111,6 +111,12 @@ def test_deleted_sensor_takes_no_more_readings(running: Running, key: dict[str, 
 def test_server_without_users_says_how_to_create_one(running: Running) -> None:
     assert f"data in {running.wotkit.data}" in running.greeting
     assert f"wotkit user create NAME --admin --data {running.wotkit.data}" in running.greeting
+    assert f"{running.client.base_url}/welcome/" in running.greeting
+
+
+def test_link_for_the_administrator_ends_with_the_first_user(running: Running) -> None:
+    link = next(line for line in running.greeting.splitlines() if "/welcome/" in line).strip()
+    assert httpx.get(link).status_code == 404
 
 
 def test_doctor_recognizes_the_server(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,9 +84,10 @@ def use(secret_hash: str, purpose: str) -> bool:
     )
 
 
-def forget_purpose(purpose: str) -> int:
-    """Have no link of a purpose work any more and return how many did."""
-    return changed(OneTimeLink.delete().where(OneTimeLink.purpose == purpose))
+def replace(purpose: str, secret_hash: str, seconds: float) -> None:
+    """Have one link of a purpose work, and none that was made before."""
+    changed(OneTimeLink.delete().where(OneTimeLink.purpose == purpose))
+    make(purpose, secret_hash, seconds=seconds)
 
 
 def forget() -> int:

@@ -30,6 +30,9 @@ Examples:
 EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # only compared
 """Addresses that are all of a machine's, and one of them to call it by."""
 
+LINK_SECONDS = 7 * 86_400.0
+"""For which the link to create the administrator works; each start makes a new one."""
+
 ADDRESS = "{address}"
 """Stands for where the server is reached, which is known when it runs."""
 
@@ -54,6 +57,8 @@ def serve(
     overrides: dict[str, Any] = dict(assignments(pairs))
     given = {"server.host": host, "server.port": port, "server.workers": workers}
     overrides |= {name: value for name, value in given.items() if value is not None}
+    if demo:
+        overrides.setdefault("web.registration", "open")
     settings = load(data, config_file, overrides).settings
     first_steps = _in_child(lambda: _prepare(settings, demo=demo))
 
@@ -157,12 +162,17 @@ def reached_at(server: ServerSettings, address: str) -> str:
 
 
 def _first_steps(catalog: Catalog, settings: Settings) -> str:
-    from wotkit.catalog import users
+    from wotkit.auth import passwords
+    from wotkit.catalog import links, users
 
     if catalog.read(users.list_all):
         return ""
+    secret = passwords.make_secret()
+    catalog.write(links.replace, links.ADMIN, passwords.hash_secret(secret), LINK_SECONDS)
     return (
-        "There are no users yet. Create the first one, now or while the server runs:\n"
+        "There are no users yet. Create the administrator in a browser; this link works once:\n"
+        f"  {ADDRESS}/welcome/{secret}\n"
+        "or on the command line, now or while the server runs:\n"
         f"  wotkit user create NAME --admin --data {settings.data_folder}"
     )
 

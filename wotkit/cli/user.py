@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wotkit.auth import passwords
-from wotkit.catalog import users
+from wotkit.catalog import audit, users
 from wotkit.catalog.audit import COMMAND_LINE
 from wotkit.cli.options import (
     iso_time,
@@ -37,6 +37,11 @@ Example:
 CHANGE_EXAMPLES = """\b
 Example:
   wotkit user password alice --data ./wotkit-data
+"""
+LINK_EXAMPLES = """\b
+Examples:
+  wotkit user link alice
+  wotkit user link alice --url https://wotkit.example.org
 """
 ENABLED_EXAMPLES = """\b
 Example:
@@ -130,6 +135,33 @@ def password(settings: Settings, name: str, password_file: str | None) -> None:
         hashed = _hashed(settings, read_password(password_file, prompt="New password"))
         catalog.write(users.set_password, name, hashed, COMMAND_LINE)
     click.echo(f"Changed the password of {name}.")
+
+
+@user.command(epilog=LINK_EXAMPLES)
+@click.argument("name")
+@click.option("--url", help="Address of the server's pages, if not that of the settings.")
+@with_settings
+def link(settings: Settings, name: str, url: str | None) -> None:
+    """Print a link with which the user NAME chooses a new password, once.
+
+    Sessions and the access of applications end when it is used.
+    """
+    from wotkit.catalog import links
+
+    secret = passwords.make_secret()
+    seconds = settings.web.link_seconds
+
+    def make() -> None:
+        user_id = users.get(name).id
+        secret_hash = passwords.hash_secret(secret)
+        links.make(links.PASSWORD, secret_hash, seconds=seconds, user_id=user_id)
+        audit.record(COMMAND_LINE, "user.link", name)
+
+    with open_catalog(settings) as catalog:
+        catalog.write(make)
+    server = settings.server
+    address = url or server.public_url or f"http://{server.host}:{server.port}"
+    click.echo(f"{address.rstrip('/')}/password/{secret}")
 
 
 @user.command(epilog=ENABLED_EXAMPLES)

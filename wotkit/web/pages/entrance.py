@@ -100,7 +100,7 @@ class _NewUserPage(Page):
 
 def _create(user: NewUser, actor: Actor, *, purpose: str = "", secret_hash: str = "") -> int:
     if purpose and not links.use(secret_hash, purpose):
-        raise NotFound("the link")
+        raise NotFound("This link was used already, or its time is over.")
     return users.create(user, actor)
 
 
@@ -198,8 +198,9 @@ class FirstAdminPage(_NewUserPage):
         self.lead(resp, "/", "Your server is ready.")
 
     async def _require(self, secret: str) -> None:
-        found = await self.catalog.reading(links.find, passwords.hash_secret(secret), links.ADMIN)
-        if found is None:
+        secret_hash = passwords.hash_secret(secret)
+        found = await self.catalog.reading(links.find, secret_hash, links.ADMIN)
+        if found is None or await self.catalog.reading(lambda: bool(users.list_all())):
             raise NotFound("This link was used already, or is of an earlier start of the server.")
 
 
