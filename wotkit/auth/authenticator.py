@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, TypeVar
 
 from wotkit import times
 from wotkit.auth import credentials, passwords
-from wotkit.catalog import grants, keys, logins, users
+from wotkit.catalog import audit, grants, keys, logins, users
 from wotkit.catalog.identity import KEY_ID
 from wotkit.errors import Overloaded, TooManyLogins, Unauthenticated
 
@@ -196,7 +196,7 @@ class Authenticator:
     async def _key(self, key_id: str, password: str, address: str) -> Identity:
         identity = await self._catalog.reading(credentials.of_key, key_id, password)
         if identity is None:
-            await self._refuse(logins.address(address))
+            await self._refuse(key_id, address, logins.address(address))
         self._note_use(identity, times.now(), address)
         return identity
 
@@ -258,7 +258,7 @@ class Authenticator:
             hashed = self._decoy if candidate is None else candidate.password_hash
             good = await self._slowly(lambda: passwords.verify_password(password, hashed))
             if candidate is None or not good:
-                await self._refuse(logins.account(name), logins.address(address))
+                await self._refuse(name, address, logins.account(name), logins.address(address))
             if passwords.needs_rehash(hashed, self._settings.bcrypt_cost):
                 candidate = await self._renew(candidate, password)
         await self._catalog.writing(logins.forget, logins.account(name))
@@ -312,14 +312,19 @@ class Authenticator:
         if seconds > 0:
             raise TooManyLogins(f"wait {math.ceil(seconds)} seconds", retry_after=seconds)
 
-    async def _refuse(self, *subjects: str) -> NoReturn:
-        """Count a failed login and refuse it.
+    async def _refuse(self, name: str, address: str, *subjects: str) -> NoReturn:
+        """Count a failed login, note it in the audit log and refuse it.
 
         A good key is never refused for the failures of others behind the same address: a key's
         password cannot be guessed, so failures only slow down who fails.
         """
         await self._check({subjects[-1]: self._settings.failures_per_address})
-        await self._catalog.writing(logins.record, *subjects)
+
+        def note() -> None:
+            logins.record(*subjects)
+            audit.login_failed(name, address)
+
+        await self._catalog.writing(note)
         raise Unauthenticated("the credentials are wrong, expired or revoked")
 
 

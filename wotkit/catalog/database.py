@@ -16,7 +16,7 @@ from peewee import OperationalError
 from playhouse.migrations import Runner
 
 from wotkit.catalog import engine
-from wotkit.catalog.models import CACHED, CURRENT
+from wotkit.catalog.models import CACHED, CURRENT, Audit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -133,6 +133,7 @@ def _up_to_date(path: Path, busy_seconds: float) -> Database:
         with _as_refusals():
             _migrate(database, path, existed=existed)
             engine.count_changes(database, CACHED)
+            engine.only_add(database, Audit, "at")
         engine.keep_derived(database)
     except BaseException:
         engine.disconnect(database)

@@ -33,6 +33,19 @@ _COUNTING_TRIGGER: Final = (
     "BEGIN UPDATE revision SET number = number + 1 WHERE id = 1; END"
 )
 
+_ONLY_ADDED: Final = {
+    "changed": 'BEFORE UPDATE ON "{table}"',
+    # there is no time for which less than a day is kept
+    "young": (
+        'BEFORE DELETE ON "{table}" '
+        "WHEN OLD.{at} > (CAST(strftime('%s', 'now') AS INTEGER) - 86400) * 1000000"
+    ),
+}
+_REFUSING_TRIGGER: Final = (
+    'CREATE TRIGGER IF NOT EXISTS "keep_{table}_{name}" {when} '
+    "BEGIN SELECT RAISE(ABORT, 'rows of {table} are only added'); END"
+)
+
 _REASONS: Final = {
     "FULL": "the disk is full",
     "IOERR": "the disk is full or reports an error",
@@ -132,6 +145,15 @@ def count_changes(database: Database, tables: Iterable[type[Model]]) -> None:
             name = table._meta.table_name  # noqa: SLF001  # peewee's documented place for it
             for verb in ("INSERT", "UPDATE", "DELETE"):
                 database.execute_sql(_COUNTING_TRIGGER.format(table=name, verb=verb))
+
+
+def only_add(database: Database, table: type[Model], at: str) -> None:
+    """Refuse to change rows of a table, or to delete those whose time ``at`` is within a day."""
+    name = table._meta.table_name  # noqa: SLF001  # as above
+    with database.atomic(WRITE_LOCK):
+        for trigger, when in _ONLY_ADDED.items():
+            rule = when.format(table=name, at=at)
+            database.execute_sql(_REFUSING_TRIGGER.format(table=name, name=trigger, when=rule))
 
 
 def keep_derived(database: Database) -> None:

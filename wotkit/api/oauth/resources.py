@@ -161,8 +161,9 @@ class _Endpoint:
                 settings=self._settings,
             )
         except Rejected as wrong:
+            # no client can be told from it
             return await self._catalog.writing(
-                server.limited, wrong.answer, address_of(req), self._settings.auth
+                server.limited, wrong.answer, "", address_of(req), self._settings.auth
             )
         call = await self._prepared(call)
         return await self._catalog.writing(choose(server), call)

@@ -27,7 +27,7 @@ from oauthlib.oauth2.rfc8628.grant_types import DeviceCodeGrant
 
 from wotkit.auth.oauth2.asked import FORM, Answer, refusal
 from wotkit.auth.oauth2.validator import Validator
-from wotkit.catalog import apps, devices, logins, tokens
+from wotkit.catalog import apps, audit, devices, logins, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -164,11 +164,11 @@ def _answered(call: Call, respond: Any) -> Answer:
 
 
 def _limited(call: Call, answer: Answer) -> Answer:
-    return limited(answer, call.address, call.settings.auth)
+    return limited(answer, call.client_id, call.address, call.settings.auth)
 
 
-def limited(answer: Answer, address: str, settings: AuthSettings) -> Answer:
-    """Count a failed authentication of a client, and slow down an address that has too many."""
+def limited(answer: Answer, client_id: str, address: str, settings: AuthSettings) -> Answer:
+    """Count and note a failed authentication; slow down an address that has too many."""
     if answer.status != _UNAUTHENTICATED:
         return answer
     subject = logins.address(address)
@@ -181,4 +181,5 @@ def limited(answer: Answer, address: str, settings: AuthSettings) -> Answer:
         body = refusal("temporarily_unavailable", "Too many clients failed to authenticate.")
         return Answer(body=body, status=429, retry_after=wait)
     logins.record(subject)
+    audit.login_failed(client_id, address)
     return answer

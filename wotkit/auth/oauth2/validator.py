@@ -267,7 +267,11 @@ class Validator(RequestValidator):
 
     def end_family(self, grant_id: int, reason: str) -> None:
         """End a grant: somebody has a secret who should not, and it is not known who."""
-        grants.end(grant_id, Actor(self.client.client_id, self.call.address), reason)
+        grants.end(
+            grant_id,
+            Actor(self.client.client_id, self.call.address, app=self.client.client_id),
+            reason,
+        )
 
     # passwords, clients' own, devices
 
@@ -299,7 +303,7 @@ class Validator(RequestValidator):
             self.client.id,
             kind=grants.CLIENT,
             scopes=" ".join(request.scopes),
-            actor=Actor(self.client.client_id, self.call.address),
+            actor=Actor(self.client.client_id, self.call.address, app=self.client.client_id),
         )
         if not tokens.usable(self.grant):
             raise errors.InvalidGrantError("The owner is disabled.", request=request)
@@ -345,7 +349,11 @@ class Validator(RequestValidator):
         self, token: str, token_type_hint: str, request: Request, *_: Any, **__: Any
     ) -> None:
         """End one of the client's tokens; the hint is not needed."""
-        tokens.revoke(token, self.client.id, Actor(self.client.client_id, self.call.address))
+        tokens.revoke(
+            token,
+            self.client.id,
+            Actor(self.client.client_id, self.call.address, app=self.client.client_id),
+        )
 
     def introspect_token(
         self, token: str, token_type_hint: str, request: Request, *_: Any, **__: Any

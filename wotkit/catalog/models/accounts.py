@@ -108,3 +108,4 @@ class Audit(Base):
     action = CharField()
     target = CharField()
     details = TextField(default="{}")
+    app = CharField(null=True)
