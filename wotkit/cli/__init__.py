@@ -21,7 +21,7 @@ Examples:
 """
 
 
-COMMANDS: Final = ("config", "doctor", "key", "sensor", "serve", "user")
+COMMANDS: Final = ("app", "config", "doctor", "grant", "key", "sensor", "serve", "token", "user")
 """Each is in the module of its name."""
 
 

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from wotkit.auth import credentials
+from wotkit.catalog import Catalog
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import Wotkit
+    from wotkit.catalog.identity import Identity
+
+CREATE = ("app", "create", "--user", "alice", "--name", "Plotter", "--website", "https://a.example")
+
+
+@pytest.fixture
+def alice(wotkit: Wotkit) -> Wotkit:
+    wotkit.user("alice")
+    return wotkit
+
+
+@pytest.fixture
+def plotter(alice: Wotkit) -> dict[str, Any]:
+    found: dict[str, Any] = alice.json(*CREATE, "--redirect-uri", "https://a.example/back")
+    return found
+
+
+def identity(data: Path, token: str) -> Identity | None:
+    catalog = Catalog(data)
+    try:
+        return catalog.read(credentials.of_token, token)
+    finally:
+        catalog.close()
+
+
+def test_created_application_has_id_and_secret(plotter: dict[str, Any], alice: Wotkit) -> None:
+    assert len(plotter["client_id"]) == 32
+    assert len(plotter["client_secret"]) == 32
+    assert plotter["redirect_uris"] == ["https://a.example/back"]
+    (listed,) = alice.json("app", "list", "--user", "alice")
+    assert listed["client_id"] == plotter["client_id"]
+    assert plotter["client_secret"] not in alice.ok("app", "show", plotter["client_id"])
+
+
+def test_public_application_has_no_secret(alice: Wotkit) -> None:
+    assert alice.json(*CREATE, "--kind", "desktop")["client_secret"] is None
+
+
+def test_switches_are_off_but_where_asked_for(alice: Wotkit) -> None:
+    made = alice.json(*CREATE, "--allow", "password")
+    assert made["allow_password"] is True
+    assert made["allow_implicit"] is False
+
+
+def test_bad_redirect_is_refused(alice: Wotkit) -> None:
+    assert "redirectUris" in alice.refused(*CREATE, "--redirect-uri", "javascript:alert(1)")
+    assert alice.json("app", "list") == []
+
+
+def test_rotated_secret_is_another(plotter: dict[str, Any], alice: Wotkit) -> None:
+    made = alice.json("app", "rotate", plotter["client_id"])
+    assert made["client_secret"] != plotter["client_secret"]
+    assert made["old_secret_until"] is not None
+
+
+def test_developer_token_acts_for_the_owner_until_its_grant_is_revoked(
+    plotter: dict[str, Any], alice: Wotkit
+) -> None:
+    made = alice.json("token", "developer", plotter["client_id"], "--scope", "read")
+    found = identity(alice.data, made["access_token"])
+    assert found is not None
+    assert (found.username, found.scopes) == ("alice", {"read"})
+    (listed,) = alice.json("grant", "list", "--user", "alice")
+    assert listed["kind"] == "developer"
+    assert "Plotter can no longer act for alice" in alice.ok("grant", "revoke", str(listed["id"]))
+    assert identity(alice.data, made["access_token"]) is None
+    assert "17" in alice.refused("grant", "revoke", "17")
+
+
+def test_deleting_an_application_ends_its_tokens(plotter: dict[str, Any], alice: Wotkit) -> None:
+    made = alice.json("token", "developer", plotter["client_id"])
+    assert "1 grants of 1 users" in alice.ok("app", "delete", plotter["client_id"])
+    assert identity(alice.data, made["access_token"]) is None
+    assert plotter["client_id"] in alice.refused("app", "show", plotter["client_id"])
