@@ -17,7 +17,9 @@ import jinja2
 from wotkit import times
 from wotkit.web.pages.account import PasswordPage, ProfilePage, SessionsPage
 from wotkit.web.pages.apps import AppPage, DeleteAppPage, MyAppsPage, NewAppPage, PublicAppsPage
+from wotkit.web.pages.authorize import AuthorizePage
 from wotkit.web.pages.connected import ConnectedPage
+from wotkit.web.pages.device import DevicePage
 from wotkit.web.pages.entrance import (
     FirstAdminPage,
     ForgottenPage,
@@ -65,6 +67,9 @@ def table(site: Site) -> Iterator[tuple[str, Any]]:
     yield "/account/apps/{app}", AppPage(site)
     yield "/account/apps/{app}/delete", DeleteAppPage(site)
     yield "/account/connected", ConnectedPage(site)
+    yield "/api/oauth/authorize", AuthorizePage(site)
+    yield "/api/oauthv2/authorize", AuthorizePage(site)
+    yield "/device", DevicePage(site)
 
 
 def create_site(

@@ -10,6 +10,7 @@ from wotkit.catalog.audit import Actor
 from wotkit.catalog.models import Account, User, rows
 from wotkit.catalog.users import NewUser
 from wotkit.errors import CannotPerform, NotFound, TooManyLogins, Unauthenticated, WotkitError
+from wotkit.web.pages.authorize import targets_after_login
 from wotkit.web.pages.page import Page, local_path, problems_of
 from wotkit.web.pages.password_mail import send_password_link
 
@@ -31,7 +32,8 @@ class LoginPage(Page):
         if visitor.session is not None:
             self.lead(resp, onward)
             return
-        self.show(req, resp, "login.html", visitor, values={"next": onward})
+        targets = await targets_after_login(self, req, onward)
+        self.show(req, resp, "login.html", visitor, form_targets=targets, values={"next": onward})
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Sign in and go on, or say that it did not work, but not why."""
@@ -45,7 +47,16 @@ class LoginPage(Page):
         except Unauthenticated:
             wrong = {"": "The name or the password is wrong."}
             values = {**form.values(), "next": onward}
-            self.show(req, resp, "login.html", visitor, status=401, values=values, wrong=wrong)
+            self.show(
+                req,
+                resp,
+                "login.html",
+                visitor,
+                status=401,
+                form_targets=await targets_after_login(self, req, onward),
+                values=values,
+                wrong=wrong,
+            )
             return
         await self.sign_in(req, resp, identity.user_id)
         self.lead(resp, onward)
