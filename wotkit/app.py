@@ -50,7 +50,14 @@ from wotkit.api.v2.alerts import (
     AlertsResource,
     AlertTestResource,
 )
+from wotkit.api.v2.apps import (
+    AppResource,
+    AppRotationResource,
+    AppsResource,
+    DeveloperTokenResource,
+)
 from wotkit.api.v2.batch import BatchResource
+from wotkit.api.v2.grants import GrantResource, GrantsResource
 from wotkit.api.v2.inbox import InboxMessageResource, InboxResource
 from wotkit.api.v2.ingest import IngestResource
 from wotkit.api.v2.keys import KeyResource, KeyRotationResource, KeysResource
@@ -255,6 +262,12 @@ def create_resources(parts: Parts) -> routes.Resources:
         keys=KeysResource(catalog, callers, settings),
         key=KeyResource(catalog, callers, settings),
         key_rotation=KeyRotationResource(catalog, callers, settings),
+        apps=AppsResource(catalog, callers, settings),
+        app=AppResource(catalog, callers, settings),
+        app_rotation=AppRotationResource(catalog, callers, settings),
+        developer_token=DeveloperTokenResource(catalog, callers, settings),
+        grants=GrantsResource(catalog, callers),
+        grant=GrantResource(catalog, callers),
         oauth_token=TokenResource(catalog, settings, parts.authenticator),
         oauth_revoke=RevokeResource(catalog, settings),
         oauth_introspect=IntrospectResource(catalog, settings),

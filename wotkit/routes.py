@@ -54,6 +54,12 @@ class Resources(NamedTuple):
     keys: Any
     key: Any
     key_rotation: Any
+    apps: Any
+    app: Any
+    app_rotation: Any
+    developer_token: Any
+    grants: Any
+    grant: Any
     oauth_token: Any
     oauth_revoke: Any
     oauth_introspect: Any
@@ -128,6 +134,12 @@ def v2(resources: Resources) -> Iterator[Route]:
     yield Route("/keys", resources.keys)
     yield Route("/keys/{key}", resources.key)
     yield Route("/keys/{key}/rotate", resources.key_rotation)
+    yield Route("/apps", resources.apps)
+    yield Route("/apps/{app}", resources.app)
+    yield Route("/apps/{app}/rotate", resources.app_rotation)
+    yield Route("/apps/{app}/developer-token", resources.developer_token)
+    yield Route("/grants", resources.grants)
+    yield Route("/grants/{grant}", resources.grant)
 
 
 def others(resources: Resources) -> Iterator[Route]:

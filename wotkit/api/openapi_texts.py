@@ -24,6 +24,8 @@ TAGS: Final = {
     "News and stats": "What goes on in public, for everybody.",
     "Keys": "A key lets a gateway or a script act for a user, within scopes, without the user's "
     "password. Keys are managed with a user name and password, never with a key.",
+    "Applications": "An application of a third party acts for users who allow it. Its owner "
+    "registers it; users see and revoke what they allowed.",
     "OAuth2": "How applications of others get access tokens, without ever seeing a password. The "
     "addresses take forms and answer JSON; their errors have the shape of the standard (RFC 6749 "
     "section 5.2).",
@@ -55,6 +57,8 @@ PATH_PARAMETERS: Final = {
     ),
     "alert": ("The id of an alert.", "17"),
     "key": ("A key id: 16 hex digits.", "0123456789abcdef"),
+    "app": ("A client id: 32 hex digits.", "0123456789abcdef0123456789abcdef"),
+    "grant": ("The id of a grant.", "17"),
     "asset": ("The name of a file of the reference page.", "reference.css"),
     "page": ("The name of a page of the documentation.", "quickstart"),
 }
