@@ -56,6 +56,7 @@ from wotkit.api.v2.apps import (
     AppsResource,
     DeveloperTokenResource,
 )
+from wotkit.api.v2.audit import AuditResource
 from wotkit.api.v2.batch import BatchResource
 from wotkit.api.v2.grants import GrantResource, GrantsResource
 from wotkit.api.v2.inbox import InboxMessageResource, InboxResource
@@ -262,6 +263,7 @@ def create_resources(parts: Parts) -> routes.Resources:
         keys=KeysResource(catalog, callers, settings),
         key=KeyResource(catalog, callers, settings),
         key_rotation=KeyRotationResource(catalog, callers, settings),
+        audit=AuditResource(catalog, callers),
         apps=AppsResource(catalog, callers, settings),
         app=AppResource(catalog, callers, settings),
         app_rotation=AppRotationResource(catalog, callers, settings),

@@ -54,6 +54,7 @@ class Resources(NamedTuple):
     keys: Any
     key: Any
     key_rotation: Any
+    audit: Any
     apps: Any
     app: Any
     app_rotation: Any
@@ -134,6 +135,7 @@ def v2(resources: Resources) -> Iterator[Route]:
     yield Route("/keys", resources.keys)
     yield Route("/keys/{key}", resources.key)
     yield Route("/keys/{key}/rotate", resources.key_rotation)
+    yield Route("/audit", resources.audit)
     yield Route("/apps", resources.apps)
     yield Route("/apps/{app}", resources.app)
     yield Route("/apps/{app}/rotate", resources.app_rotation)

@@ -26,6 +26,8 @@ TAGS: Final = {
     "password. Keys are managed with a user name and password, never with a key.",
     "Applications": "An application of a third party acts for users who allow it. Its owner "
     "registers it; users see and revoke what they allowed.",
+    "Audit": "Who did what, when, from where, and with which key or application; failed logins "
+    "too. Rows are only added, and kept for the days of the setting `auth.audit_days`.",
     "OAuth2": "How applications of others get access tokens, without ever seeing a password. The "
     "addresses take forms and answer JSON; their errors have the shape of the standard (RFC 6749 "
     "section 5.2).",

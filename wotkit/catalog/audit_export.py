@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from wotkit import strict_json, times
-from wotkit.catalog import audit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from wotkit.catalog.audit import AuditFilter, AuditRow
 
@@ -68,15 +67,6 @@ def lines(form: str, found: Sequence[AuditRow]) -> bytes:
         values = attributes(row) | {"details": strict_json.encode(row.details).decode()}
         table.writerow(_plain(value) for value in values.values())
     return text.getvalue().encode()
-
-
-def pages(wanted: AuditFilter) -> Iterator[list[AuditRow]]:
-    """Yield all rows in pages, newest first; in a unit of work."""
-    following: AuditFilter | None = wanted
-    while following is not None:
-        found = audit.page(following, PAGE)
-        yield found
-        following = behind(wanted, found)
 
 
 def behind(wanted: AuditFilter, found: Sequence[AuditRow]) -> AuditFilter | None:

@@ -21,7 +21,18 @@ Examples:
 """
 
 
-COMMANDS: Final = ("app", "config", "doctor", "grant", "key", "sensor", "serve", "token", "user")
+COMMANDS: Final = (
+    "app",
+    "audit",
+    "config",
+    "doctor",
+    "grant",
+    "key",
+    "sensor",
+    "serve",
+    "token",
+    "user",
+)
 """Each is in the module of its name."""
 
 
