@@ -14,7 +14,7 @@ from wotkit.catalog.bulk import any_of
 from wotkit.catalog.identity import KEY_ID
 from wotkit.catalog.models import Account, User, WebSession, changed, rows
 from wotkit.catalog.references import is_id
-from wotkit.errors import ExtraneousField, InvalidObject, NotFound
+from wotkit.errors import CannotPerform, ExtraneousField, InvalidObject, NotFound
 
 if TYPE_CHECKING:
     from wotkit.catalog.audit import Actor
@@ -45,6 +45,7 @@ class UserChange(Struct, kw_only=True):
     last_name: str | UnsetType = UNSET
     time_zone: str | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
+    role: str | UnsetType = UNSET
 
 
 class UserRow(Struct, frozen=True, kw_only=True):
@@ -67,13 +68,13 @@ def _problems(user: NewUser) -> dict[str, str]:
         problems["username"] = "is invalid: at least 4 characters of a-z, 0-9, _ and -"
     elif KEY_ID.fullmatch(user.username):
         problems["username"] = "is invalid: 16 hex digits are the id of a key"
-    if user.role not in {"user", "admin"}:
-        problems["role"] = "is invalid: it is neither user nor admin"
     return problems | _shared_problems(user)
 
 
 def _shared_problems(user: NewUser | UserChange) -> dict[str, str]:
     problems: dict[str, str] = {}
+    if user.role not in {UNSET, "user", "admin"}:
+        problems["role"] = "is invalid: it is neither user nor admin"
     if user.email and not _EMAIL.fullmatch(user.email):
         problems["email"] = "is invalid: it is not an e-mail address"
     if user.time_zone is not UNSET and user.time_zone not in zoneinfo.available_timezones():
@@ -177,6 +178,7 @@ def change(reference: str, wanted: UserChange, actor: Actor) -> None:
         NotFound: there is none.
         ExtraneousField: it would get another name.
         InvalidObject: an attribute is invalid; ``more`` names each.
+        CannotPerform: no administrator would be left; nothing is changed.
     """
     user = find(reference)
     if wanted.username not in (UNSET, user.username):
@@ -190,9 +192,17 @@ def change(reference: str, wanted: UserChange, actor: Actor) -> None:
         columns["password_changed"] = times.now()
     if columns:
         changed(User.update(columns).where(User.account == user.id))
+    if user.role == "admin" and user.enabled and not _admins():
+        raise CannotPerform("the server would be left without an administrator")
     if "password_hash" in columns:
         _end_access(user.id, actor)
-    audit.record(actor, "user.change", user.username, changed=shown)
+    given = {} if wanted.role is UNSET else {"role": wanted.role}
+    audit.record(actor, "user.change", user.username, changed=shown, **given)
+
+
+def _admins() -> int:
+    enabled = User.enabled == True  # noqa: E712  # SQL, not Python
+    return int(User.select().where((User.role == "admin") & enabled).count())
 
 
 def set_password(

@@ -16,6 +16,10 @@ import jinja2
 
 from wotkit import times
 from wotkit.web.pages.account import PasswordPage, ProfilePage, SessionsPage
+from wotkit.web.pages.admin_audit import AuditExportPage, AuditPage
+from wotkit.web.pages.admin_home import AdminAppsPage, AdminPage
+from wotkit.web.pages.admin_orgs import NewOrgPage, OrgPage, OrgsPage
+from wotkit.web.pages.admin_users import NewUserPage, UserPage, UsersPage
 from wotkit.web.pages.apps import AppPage, DeleteAppPage, MyAppsPage, NewAppPage, PublicAppsPage
 from wotkit.web.pages.authorize import AuthorizePage
 from wotkit.web.pages.connected import ConnectedPage
@@ -67,6 +71,16 @@ def table(site: Site) -> Iterator[tuple[str, Any]]:
     yield "/account/apps/{app}", AppPage(site)
     yield "/account/apps/{app}/delete", DeleteAppPage(site)
     yield "/account/connected", ConnectedPage(site)
+    yield "/admin", AdminPage(site)
+    yield "/admin/users", UsersPage(site)
+    yield "/admin/users/new", NewUserPage(site)
+    yield "/admin/users/{user}", UserPage(site)
+    yield "/admin/orgs", OrgsPage(site)
+    yield "/admin/orgs/new", NewOrgPage(site)
+    yield "/admin/orgs/{org}", OrgPage(site)
+    yield "/admin/apps", AdminAppsPage(site)
+    yield "/admin/audit", AuditPage(site)
+    yield "/admin/audit/export", AuditExportPage(site)
     yield "/api/oauth/authorize", AuthorizePage(site)
     yield "/api/oauthv2/authorize", AuthorizePage(site)
     yield "/device", DevicePage(site)

@@ -352,16 +352,17 @@ class DeleteAppPage(Page):
         await self._ask(req, resp, visitor, session, app)
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, app: str) -> None:
-        """Delete the application when its name is typed."""
+        """Delete the application, an administrator any, when its name is typed."""
         visitor, session = await self.signed_in(req)
         form = await self.form(req, visitor)
-        row = await self.catalog.reading(lambda: apps.get(identity_of(session), app))
+        row = await self.catalog.reading(lambda: apps.get(identity_of(session), app, admin=True))
         if form["name"] != row.name:
             wrong = {"name": "This is not the name of the application."}
             await self._ask(req, resp, visitor, session, app, wrong)
             return
         await self.catalog.writing(lambda: apps.delete(identity_of(session), app, visitor.actor))
-        self.lead(resp, LIST, f"{row.name} is deleted, and everything it could do has ended.")
+        to = LIST if row.owner == session.username else "/admin/apps"
+        self.lead(resp, to, f"{row.name} is deleted, and everything it could do has ended.")
 
     async def _ask(
         self,
@@ -374,7 +375,7 @@ class DeleteAppPage(Page):
     ) -> None:
         def ends() -> tuple[Any, Any]:
             identity = identity_of(session)
-            return apps.get(identity, app), apps.ending(identity, app)
+            return apps.get(identity, app, admin=True), apps.ending(identity, app)
 
         row, ending = await self.catalog.reading(ends)
         self.show(
