@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "wotkit" / "web" / "docs"
 PAGES = [*sorted(DOCS.glob("*.md")), *sorted(ROOT.glob("*.md"))]
-GUIDES = [DOCS / f"{name}.md" for name in ("quickstart", "concepts", "api", "ingest", "operations")]
+GUIDES = [
+    DOCS / f"{name}.md"
+    for name in ("quickstart", "concepts", "api", "ingest", "access", "operations")
+]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)

@@ -32,8 +32,8 @@ POLICY: Final = (
 
 CONTENTS: Final = {
     "Start": ("quickstart", "concepts", "agent", "migration"),
-    "Use": ("api", "ingest"),
-    "Run": ("operations", "settings", "cli", "limits", "benchmarks"),
+    "Use": ("api", "ingest", "access"),
+    "Run": ("operations", "settings", "cli", "limits", "threat-model", "benchmarks"),
     "Look up": ("errors",),
 }
 """The pages by chapter, in the order of reading."""
