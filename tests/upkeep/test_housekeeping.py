@@ -12,10 +12,10 @@ import pytest
 
 from wotkit import times
 from wotkit.app import Parts
-from wotkit.catalog import Catalog, fields, logins, sensors
+from wotkit.catalog import Catalog, fields, links, logins, sensors, sessions
 from wotkit.catalog.audit import Actor
 from wotkit.catalog.fields import Cast, NewField
-from wotkit.catalog.models import Audit, LoginFailure, rows
+from wotkit.catalog.models import Audit, LoginFailure, OneTimeLink, WebSession, changed, rows
 from wotkit.catalog.sensors import NewSensor, SensorChange
 from wotkit.errors import StoreUnavailable
 from wotkit.readings.store import Append, NewReading, Range, Resend
@@ -221,6 +221,24 @@ def test_old_resends_logins_and_audit_are_forgotten(
 
 
 # When it runs
+
+
+def test_sessions_and_links_that_have_ended_are_forgotten(
+    data: Path, catalog: Catalog, alice: Identity
+) -> None:
+    now = times.now()
+
+    def make() -> None:
+        for name, used in (("old", now - 15 * 24 * HOUR), ("new", now)):
+            sessions.open_session(alice.user_id, name, "127.0.0.1", "browser")
+            changed(WebSession.update(used=used).where(WebSession.hash == name))
+        links.make(links.INVITATION, "over", seconds=-1)
+        links.make(links.INVITATION, "good", seconds=60)
+
+    catalog.write(make)
+    with_parts(data, lambda parts: parts.housekeeping.sweep())
+    assert catalog.read(lambda: rows(WebSession.select(WebSession.hash))) == [("new",)]
+    assert catalog.read(lambda: rows(OneTimeLink.select(OneTimeLink.hash))) == [("good",)]
 
 
 def test_chore_runs_at_once_and_soon_again_after_it_failed(

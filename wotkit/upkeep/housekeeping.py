@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from wotkit import times
-from wotkit.catalog import audit, devices, fields, logins, sensors, tokens
+from wotkit.catalog import audit, devices, fields, links, logins, sensors, sessions, tokens
 from wotkit.control import channel
 from wotkit.errors import WotkitError
 from wotkit.readings.store import CastField, DropSensor, ForgetResends
@@ -79,6 +79,10 @@ class Housekeeping:
         await self._catalog.writing(tokens.forget_before, now - DAY)
         await self._catalog.writing(devices.forget_before, now - DAY)
         await self._catalog.writing(audit.forget_before, now - self._settings.auth.audit_days * DAY)
+        web = self._settings.web
+        lifetimes = sessions.Lifetimes(idle=web.idle_seconds, absolute=web.absolute_seconds)
+        await self._catalog.writing(sessions.forget, lifetimes)
+        await self._catalog.writing(links.forget)
 
     async def _drop(self) -> None:
         """Drop readings of deleted sensors, and later those that were on their way then."""
