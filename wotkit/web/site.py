@@ -109,7 +109,7 @@ def templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"when": when, "day": day, "iso": iso, "ago": ago}
+    environment.filters |= {"when": when, "day": day, "iso": iso, "ago": ago, "exactly": exactly}
     return environment
 
 
@@ -121,6 +121,11 @@ def iso(at: int) -> str:
 def when(at: int, zone: str) -> str:
     """Return a time as people of a time zone write it, with the zone's short name."""
     return _local(at, zone).strftime("%-d %b %Y, %H:%M %Z")
+
+
+def exactly(at: int, zone: str) -> str:
+    """Return a time to the second, as people of a time zone write it."""
+    return _local(at, zone).strftime("%-d %b %Y, %H:%M:%S %Z")
 
 
 def day(at: int, zone: str) -> str:
