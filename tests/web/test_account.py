@@ -65,3 +65,11 @@ def test_session_of_a_disabled_user_ends_at_once(server: Server, alice: Browser)
 
     server.catalog.write(users.set_enabled, "alice", False, HERE)
     assert alice.get("/account").status_code == 303
+
+
+def test_home_page_counts_what_the_user_has(alice: Browser) -> None:
+    alice.submit("/account/keys/new", name="gateway", scopes="all")
+    said = text_of(alice.get("/"))
+    assert "Hello, alice" in said
+    assert "Keys 1 Gateways" in said
+    assert "Sensors 0 None yet" in said

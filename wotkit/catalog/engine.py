@@ -35,10 +35,10 @@ _COUNTING_TRIGGER: Final = (
 
 _ONLY_ADDED: Final = {
     "changed": 'BEFORE UPDATE ON "{table}"',
-    # there is no time for which less than a day is kept
+    # a day is the least that is kept; an hour less, since this clock counts whole seconds
     "young": (
         'BEFORE DELETE ON "{table}" '
-        "WHEN OLD.{at} > (CAST(strftime('%s', 'now') AS INTEGER) - 86400) * 1000000"
+        "WHEN OLD.{at} > (CAST(strftime('%s', 'now') AS INTEGER) - 82800) * 1000000"
     ),
 }
 _REFUSING_TRIGGER: Final = (
@@ -148,7 +148,7 @@ def count_changes(database: Database, tables: Iterable[type[Model]]) -> None:
 
 
 def only_add(database: Database, table: type[Model], at: str) -> None:
-    """Refuse to change rows of a table, or to delete those whose time ``at`` is within a day."""
+    """Refuse to change rows of a table, or to delete those whose time ``at`` is within 23 hours."""
     name = table._meta.table_name  # noqa: SLF001  # as above
     with database.atomic(WRITE_LOCK):
         for trigger, when in _ONLY_ADDED.items():

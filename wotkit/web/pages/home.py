@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from wotkit.catalog import users
 from wotkit.catalog.models import App, Grant, Key, Sensor
@@ -26,12 +26,21 @@ class HomePage(Page):
             self.show(req, resp, "overview.html", visitor, counts=counts)
 
 
-def _counts(user_id: int) -> dict[str, int]:
+class Counts(NamedTuple):
+    """How much of everything a user has."""
+
+    sensors: int
+    keys: int
+    apps: int
+    connected: int
+
+
+def _counts(user_id: int) -> Counts:
     """Return how much of everything a user has; for a unit of work."""
     live = (Grant.user == user_id) & Grant.ended.is_null()
-    return {
-        "sensors": Sensor.select().where(Sensor.owner == user_id).count(),
-        "keys": Key.select().where(Key.user == user_id).count(),
-        "apps": App.select().where(App.owner == user_id).count(),
-        "connected": Grant.select(Grant.app).where(live).distinct().count(),
-    }
+    return Counts(
+        sensors=Sensor.select().where(Sensor.owner == user_id).count(),
+        keys=Key.select().where(Key.user == user_id).count(),
+        apps=App.select().where(App.owner == user_id).count(),
+        connected=Grant.select(Grant.app).where(live).distinct().count(),
+    )
