@@ -18,7 +18,7 @@ TITLES: Final = {
     "bulk": "Bulk writes of 1 000 readings for one sensor, 4 connections (readings/s)",
     "latest": "Queries of the latest 1 000 readings as JSON, 8 connections (queries/s)",
 }
-RIVALS: Final = ("bare", "influxdb", "influxdb-quiet")
+RIVALS: Final = ("bare", "influxdb", "influxdb-quiet", "wotkit")
 """Servers whose ratio to each other one is told."""
 HEADS: Final = (
     "",
@@ -31,6 +31,7 @@ HEADS: Final = (
     "to bare",
     "to influx",
     "to quiet",
+    "to wotkit",
 )
 
 

@@ -221,6 +221,23 @@ class Wotkit(Posting):
         ).stdout
 
 
+class WotkitToken(Wotkit):
+    """The same, written to by an application with an access token."""
+
+    name = "wotkit-token"
+    paced = False
+
+    def start(self) -> None:
+        """Start it, and let an application act for the user."""
+        super().start()
+        website = ("--website", "https://load.example", "--kind", "desktop", "--json")
+        app = json.loads(
+            self._wotkit("app", "create", "--user", "bench", "--name", "load", *website)
+        )
+        token = json.loads(self._wotkit("token", "developer", app["client_id"], "--json"))
+        self.authorization = f"Bearer {token['access_token']}"
+
+
 class Bare(Posting):
     """A Falcon endpoint that does nothing, on the same server settings."""
 
@@ -347,6 +364,7 @@ class Victoria(LineProtocol):
 
 KINDS: Final[tuple[type[Server], ...]] = (
     Wotkit,
+    WotkitToken,
     Bare,
     ThreadPerRequest,
     Influx,

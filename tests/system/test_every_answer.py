@@ -51,7 +51,7 @@ REQUESTS = [
     ("GET", "/api/v2/keys", None, 401),
     ("POST", DATA, None, 401),
     ("GET", "/nothing", None, 404),
-    ("GET", "/", None, 404),
+    ("GET", "/", None, 200),
     ("GET", "/api/sensors/alice.cellar", b"", 404),
     ("GET", "/api/%ff%00%0d%0aX-Evil:%201", None, 404),
     ("GET", "/" + "a" * 8000, None, 404),

@@ -39,6 +39,7 @@ _APART: Final = ("/api/oauth/", "/api/oauthv2/")
 """What has no version."""
 _REF: Final = "#/components/schemas/{name}"
 _FORM: Final = "application/x-www-form-urlencoded"
+_JSON: Final = "application/json"
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 
@@ -271,7 +272,7 @@ def _request_body(about: Operation, schemas: _Schemas) -> dict[str, Any]:
     content: dict[str, Any] = {"schema": schemas.of(about.body)}
     if about.example is not None:
         content["example"] = about.example
-    kinds = ("application/json", _FORM) if about.form else ("application/json",)
+    kinds = (_JSON, _FORM) if about.form else (_JSON,)
     if about.oauth:
         kinds = (_FORM,)
     return {"required": not about.body_optional, "content": dict.fromkeys(kinds, content)}
@@ -287,9 +288,13 @@ def _answer(answer: Returns, schemas: _Schemas) -> dict[str, Any]:
     if answer.body is not None:
         tree["content"] = {
             answer.media: {"schema": schemas.of(answer.body)},
-            **{media: {"schema": {"type": "string"}} for media in answer.also},
+            **{media: {"schema": _schema_as(media, answer.body, schemas)} for media in answer.also},
         }
     return tree
+
+
+def _schema_as(media: str, body: Any, schemas: _Schemas) -> dict[str, Any]:
+    return schemas.of(body) if media == _JSON else {"type": "string"}
 
 
 def _security(each: Described) -> list[dict[str, list[str]]]:
@@ -338,7 +343,7 @@ def _refusals(each: Described) -> dict[str, Any]:
     for status, codes in sorted(by_status.items()):
         tree: dict[str, Any] = {
             "description": "; ".join(f"{code.number} {code.message}" for code in codes),
-            "content": {"application/json": {"schema": {"$ref": _REF.format(name="Error")}}},
+            "content": {_JSON: {"schema": {"$ref": _REF.format(name="Error")}}},
             "x-codes": [code.number for code in codes],
         }
         if status in _HEADERS_OF_STATUS:
@@ -380,4 +385,4 @@ class OpenApiResource:
     )
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Answer the document."""
-        answer_cached(req, resp, self._document.json, "application/json")
+        answer_cached(req, resp, self._document.json, _JSON)

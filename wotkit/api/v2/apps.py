@@ -25,7 +25,7 @@ from wotkit.api.v2.app_forms import (
 )
 from wotkit.auth import passwords
 from wotkit.catalog import apps, developer
-from wotkit.errors import CannotPerform, NotFound, ValidationFailed
+from wotkit.errors import CannotPerform, MissingScope, NotFound, ValidationFailed
 from wotkit.strict_json import decode
 
 if TYPE_CHECKING:
@@ -75,9 +75,10 @@ class AppsResource(_AppsResource):
         summary="List applications",
         description="Everybody sees name, description, website and owner; with `mine=true` the "
         "owner sees the rest, as of a single one.",
-        privacy="public",
+        privacy="public or private",
         query=AppsQuery,
         returns={200: Returns("In order of name.", list[PublicApp])},
+        errors=(MissingScope,),
     )
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Answer applications."""
