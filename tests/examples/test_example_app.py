@@ -221,6 +221,23 @@ def test_expired_token_is_refreshed_also_for_requests_at_once(
         assert plotter.browser.get("/sensor?name=alice.greenhouse1").status_code == 200
 
 
+def test_token_that_ended_before_its_time_is_refreshed(server: Server, alice: WebUser) -> None:
+    connection = module("example-app", "connection")
+    callback = "http://127.0.0.1/callback"
+    app = server.register("Plotter", "web", redirectUris=[callback])
+    platform = connection.Platform(server.url, app["clientId"], app["clientSecret"], callback)
+    pending = platform.begin()
+    back = parse_qs(urlsplit(alice.decide(pending.address)).query)
+    made = platform.finish(pending, {name: values[0] for name, values in back.items()})
+    made._session.token = {**made._session.token, "access_token": "ended"}
+    before = server.refreshes()
+    assert made.get("sensors", scope="contributed")
+    assert server.refreshes() == before + 1
+    server.revoke(app["clientId"])
+    with pytest.raises(connection.NotConnected):
+        list(made.readings("alice.greenhouse1"))
+
+
 def test_disconnecting_ends_the_permission_at_the_server(
     server: Server, plotter: Plotter, alice: WebUser
 ) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
 import stat
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples.conftest import ROOT, Server, module, read_json, serving
+from tests.system.server_process import wait_until
 from tests.web_user import WebUser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from types import ModuleType
 
 FOLDER = ROOT / "scripts" / "example-desktop"
@@ -168,10 +170,21 @@ def test_expired_token_is_refreshed_and_the_new_ones_are_kept(
     assert signed_in.server.refreshes() == refreshes  # once was enough
 
 
+def waiting_for(lock: Path) -> int:
+    """How many processes wait for a lock; each has a line with an arrow."""
+    locks = Path("/proc/locks").read_text().splitlines()
+    return sum("->" in line and f":{lock.stat().st_ino} " in line for line in locks)
+
+
 def test_runs_at_once_refresh_once(signed_in: Spark) -> None:
     signed_in.change(expires_at=0)
     before = signed_in.server.refreshes()
-    runs = [signed_in.start("sensors") for _ in range(4)]
+    lock = Path(f"{signed_in.file}.lock")
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        runs = [signed_in.start("sensors") for _ in range(4)]
+        wait_until(lambda: waiting_for(lock) == 4, 20, "all of them wait")
+        assert signed_in.server.refreshes() == before
     said = [run.communicate(timeout=30)[0] for run in runs]
     assert [run.returncode for run in runs] == [0] * 4, said
     assert signed_in.server.refreshes() == before + 1
