@@ -1,9 +1,10 @@
 """When something was measured, and how far that time can be trusted."""
 
 import ctypes
+import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar, Final
@@ -11,6 +12,10 @@ from typing import ClassVar, Final
 _TIME_ERROR: Final = 5
 _STA_UNSYNC: Final = 0x0040
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_UNITS: Final = ((1e11, 1e6), (1e14, 1e3), (1e17, 1), (1e20, 1e-3))
+"""Below such a number, so many microseconds each: seconds reach the year 5138."""
+_TOO_LARGE: Final = 1e20
+_NUMBER: Final = re.compile(r"\d+(\.\d*)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,39 @@ class Clock:
             boot_id=self._boot_id,
             synced=self._synchronized(),
         )
+
+
+def device_stamp(now: Stamp, wall_us: int) -> Stamp:
+    """The stamp of a measurement whose device knows the time itself: nothing to correct."""
+    return replace(now, wall_us=wall_us, synced=True)
+
+
+def parse_time(value: object) -> int:
+    """A time as devices write it, in microseconds since 1970 UTC.
+
+    ISO 8601, in UTC unless it says otherwise, or a number: of seconds, or of milli-, micro- or
+    nanoseconds when it is too large for the smaller unit in this age. Raises ValueError.
+    """
+    if isinstance(value, str):
+        if not _NUMBER.fullmatch(value.strip()):
+            return _parse_iso_time(value)
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value < _TOO_LARGE:
+        raise ValueError(f"is not a time: {value!r}")
+    for limit, per_unit in _EPOCH_UNITS:
+        if 0 <= value < limit:
+            return round(value * per_unit)
+    raise ValueError(f"is not a time: {value!r}")
+
+
+def _parse_iso_time(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise ValueError(f"is not a time: {text[:40]!r}") from error
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def iso_time(wall_us: int) -> str:

@@ -12,6 +12,7 @@ from gateway_agent.settings import (
     Problem,
     Section,
     Setting,
+    WrongSetting,
     choice,
     duration,
     flag,
@@ -212,13 +213,19 @@ class _Reader:
             self._problem(f"input.type: {error}", "input", index, "type")
             return None
         table = {"name": kind_name, **table}
-        return read_section(
-            kind.config, table, self._place("input", "input", index), self._problems
-        )
+        place = self._place("input", "input", index)
+        if kind.specialize is not None:
+            try:
+                kind = kind.specialize(table, place.folder)
+            except WrongSetting as error:
+                name = ".".join(map(str, ("input", *error.keys)))
+                self._problem(f"{name}: {error}", "input", index, *error.keys)
+                return None
+        return read_section(kind.config, table, place, self._problems)
 
     def _place(self, name: str, *path: str | int) -> Place:
-        def line_of(key: str | None) -> int | None:
-            return self._lines.line(*path, *([] if key is None else [key]))
+        def line_of(*keys: str | int) -> int | None:
+            return self._lines.line(*path, *keys)
 
         return Place(name, line_of, self._file.absolute().parent)
 

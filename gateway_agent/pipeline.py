@@ -46,7 +46,7 @@ class Agent:
         self._sender = self._make_sender(credentials, specs)
         self._status = StatusFile(config)
         clock = Clock()
-        context = Context(config.gateway.id, self._inputs_stopping)
+        context = Context(config.gateway.id, self._inputs_stopping, clock, self._spool)
         self._inputs = [
             InputRunner(
                 settings.name,
@@ -129,6 +129,7 @@ class Agent:
         for runner in self._inputs:
             if not runner.join(max(0.0, deadline - time.monotonic())):
                 self._log.warning("input does not stop input=%s", runner.figures().name)
+                runner.abandon()
         if not self._spool.flush(_FLUSH_TIMEOUT):
             self._log.error("spool cannot be written, readings in memory are lost")
         if not self._sender.stop(_SENDER_TIMEOUT):

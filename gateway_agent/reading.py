@@ -50,10 +50,17 @@ class SensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What an input measured: values by field name of one sensor, not yet stamped."""
+    """What an input measured: values by field name of one sensor.
+
+    `stamp` is for a measurement that was made earlier than now; without it the sample is stamped
+    when it leaves the input. `bookmark` is how far the input has come with it in a source that
+    can be read again: it is stored with the reading, in one transaction.
+    """
 
     sensor: str
     fields: Mapping[str, Value]
+    stamp: Stamp | None = None
+    bookmark: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,8 @@ class Reading:
     sensor: str
     fields: str
     stamp: Stamp
+    bookmark: tuple[str, str] | None = None
+    """The input's name, and how far it has come with this reading."""
 
 
 def make_reading(sample: Sample, stamp: Stamp) -> Reading:
@@ -83,7 +92,7 @@ def make_reading(sample: Sample, stamp: Stamp) -> Reading:
     if not fields:
         raise InvalidReadingError(f"no value left for {sample.sensor}")
     encoded = json.dumps(fields, separators=(",", ":"), allow_nan=False)
-    return Reading(sample.sensor, encoded, stamp)
+    return Reading(sample.sensor, encoded, sample.stamp or stamp)
 
 
 def _clean(value: object) -> Value | None:

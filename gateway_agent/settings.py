@@ -1,7 +1,9 @@
 """Settings as tables: a frozen dataclass per section is its one list of names, defaults and help.
 
 A section is read from TOML by `read_section`, which collects every mistake instead of stopping
-at the first, and listed for documentation by `describe_section`.
+at the first, and listed for documentation by `describe_section`. A section may hold others
+(`Table`, `Tables`), and refuse settings that do not fit together (`WrongSetting`, raised by its
+`__post_init__`).
 """
 
 import dataclasses
@@ -12,9 +14,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from gateway_agent.durations import format_duration, parse_duration
+from gateway_agent.redact import redact
 
 Section = TypeVar("Section")
 Check = Callable[[object], Any]
@@ -43,16 +46,48 @@ class Place:
     """Where a section stands in the file, to find line numbers by key."""
 
     name: str
-    line_of: Callable[[str | None], int | None]
+    line_of: Callable[..., int | None]
+    """The line of a key below the section, given as its names and indexes; of itself for none."""
     folder: Path
+
+    def inside(self, name: str, *keys: str | int) -> "Place":
+        """The place of a section within this one."""
+        line_of = self.line_of
+        return Place(f"{self.name}.{name}", lambda *more: line_of(*keys, *more), self.folder)
+
+
+class WrongSetting(ValueError):
+    """Settings that do not fit together: the key to blame, as names and indexes, and why."""
+
+    def __init__(self, key: str | tuple[str | int, ...], message: str) -> None:
+        super().__init__(message)
+        self.keys = (key,) if isinstance(key, str) else key
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The check of a setting that is a list of sections, `[[input.point]]`."""
+
+    section: type[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The check of a setting that is one section, `[input.options]`."""
+
+    section: type[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Annotates a field of a section: how its TOML value is checked, and what it means."""
+    """Annotates a field of a section: how its TOML value is checked, and what it means.
 
-    check: Check
+    `key` is its name in the file when that is not a name that Python takes.
+    """
+
+    check: Check | Tables | Table
     help: str
+    key: str = ""
 
 
 def read_section(
@@ -68,26 +103,56 @@ def read_section(
         message = f"{place.name}.{name}: unknown key{nearest(name, declared)}"
         problems.append(Problem(place.line_of(name), message))
     values: dict[str, object] = {}
-    for name, (declaration, default) in declared.items():
-        if name in table:
+    for name, (attribute, declaration, default) in declared.items():
+        if name in table or isinstance(declaration.check, Table):
             try:
-                value = declaration.check(table[name])
+                value = _read_setting(declaration.check, table.get(name, {}), name, place, problems)
             except ValueError as error:
                 problems.append(Problem(place.line_of(name), f"{place.name}.{name}: {error}"))
                 continue
-            values[name] = place.folder / value.expanduser() if isinstance(value, Path) else value
+            values[attribute] = value
         elif default is dataclasses.MISSING:
-            problems.append(Problem(place.line_of(None), f"{place.name}.{name}: is required"))
-    return None if len(problems) > before else section(**values)
+            problems.append(Problem(place.line_of(), f"{place.name}.{name}: is required"))
+    return None if len(problems) > before else _build(section, values, place, problems)
 
 
-def _declared(section: type[Any]) -> dict[str, tuple[Setting, object]]:
-    """Name, declaration and default (or MISSING) of each setting, in order."""
+def _read_setting(
+    check: Check | Tables | Table, value: object, name: str, place: Place, problems: list[Problem]
+) -> object:
+    if isinstance(check, Table):
+        if not isinstance(value, dict):
+            raise ValueError("must be a section")
+        return read_section(check.section, value, place.inside(name, name), problems)
+    if isinstance(check, Tables):
+        if not isinstance(value, list) or not all(isinstance(table, dict) for table in value):
+            raise ValueError("must be a list of sections")
+        return tuple(
+            read_section(check.section, table, place.inside(name, name, index), problems)
+            for index, table in enumerate(value)
+        )
+    checked = check(value)
+    return place.folder / checked.expanduser() if isinstance(checked, Path) else checked
+
+
+def _build(
+    section: type[Section], values: dict[str, object], place: Place, problems: list[Problem]
+) -> Section | None:
+    try:
+        return section(**values)
+    except WrongSetting as error:
+        name = ".".join([place.name, *(key for key in error.keys if isinstance(key, str))])
+        problems.append(Problem(place.line_of(*error.keys), f"{name}: {error}"))
+        return None
+
+
+def _declared(section: type[Any]) -> dict[str, tuple[str, Setting, object]]:
+    """By name in the file: attribute, declaration and default (or MISSING), in order."""
     hints = get_type_hints(section, include_extras=True)
-    return {
-        field.name: (hints[field.name].__metadata__[0], field.default)
-        for field in dataclasses.fields(section)
-    }
+    found: dict[str, tuple[str, Setting, object]] = {}
+    for field in dataclasses.fields(section):
+        declaration = hints[field.name].__metadata__[0]
+        found[declaration.key or field.name] = (field.name, declaration, field.default)
+    return found
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -107,14 +172,12 @@ def describe_section(section: type[object]) -> list[SettingDoc]:
             None if default is dataclasses.MISSING else toml_value(default, declaration),
             declaration.help,
         )
-        for name, (declaration, default) in _declared(section).items()
+        for name, (_, declaration, default) in _declared(section).items()
     ]
 
 
 def toml_value(value: object, declaration: Setting | None = None) -> str:
     """Write a setting as TOML; its declaration tells durations from other numbers."""
-    if value is None:
-        return ""
     if isinstance(value, bool):
         return str(value).lower()
     if declaration is not None and getattr(declaration.check, "is_duration", False):
@@ -122,7 +185,9 @@ def toml_value(value: object, declaration: Setting | None = None) -> str:
         return toml_value(format_duration(value))
     if isinstance(value, str | Path):
         return json.dumps(str(value), ensure_ascii=False)
-    return str(value)
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(toml_value, value))}]"
+    return "" if value is None else str(value)
 
 
 def text(pattern: str = r".+", expected: str = "a text that is not empty") -> Check:
@@ -189,6 +254,59 @@ def duration(minimum: float, maximum: float = 366 * 86_400) -> Check:
         return seconds
 
     check.is_duration = True  # type: ignore[attr-defined]  # read by toml_value
+    return check
+
+
+def texts(value: object) -> tuple[str, ...]:
+    """A list of texts; a single text stands for a list of one."""
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list) or not listed or not all(_is_text(item) for item in listed):
+        raise ValueError(f"expected a text or a list of texts, not {value!r}")
+    return tuple(listed)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != "" and "\0" not in value
+
+
+def secret_texts(value: object) -> Mapping[str, str]:
+    """A table of texts by name, which may be secret: no message repeats them."""
+    if not isinstance(value, dict) or not all(_is_text(text) for text in value.values()):
+        raise ValueError("expected a table of texts")
+    return value
+
+
+def anything(value: object) -> Any:
+    """Whatever TOML can hold."""
+    return value
+
+
+def regex(value: object) -> re.Pattern[str]:
+    """A regular expression."""
+    if not isinstance(value, str):
+        raise ValueError(f"expected a regular expression, not {value!r}")
+    try:
+        return re.compile(value)
+    except re.error as error:
+        raise ValueError(f"is not a regular expression: {error}") from error
+
+
+def address(*schemes: str) -> Check:
+    """A URL with one of some schemes, which may hold a user and password; they are never shown."""
+
+    def check(value: object) -> SplitResult:
+        example = f"expected an address that starts with {' or '.join(f'{s}://' for s in schemes)}"
+        if not isinstance(value, str):
+            raise ValueError(example)
+        try:
+            parts = urlsplit(value)
+            port_is_valid = parts.port is None or parts.port > 0
+        except ValueError as error:
+            raise ValueError("is not an address") from error
+        if parts.scheme not in schemes or not port_is_valid:
+            raise ValueError(f"{example}, not {redact(value)!r}")
+        return parts
+
     return check
 
 

@@ -3,20 +3,26 @@
 import logging
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from gateway_agent.backoff import Backoff
 from gateway_agent.clock import Clock
-from gateway_agent.inputs.base import Input
-from gateway_agent.reading import InvalidReadingError, Reading, SensorSpec, make_reading
+from gateway_agent.inputs.base import Failure, Input
+from gateway_agent.reading import InvalidReadingError, Reading, Sample, SensorSpec, make_reading
+from gateway_agent.redact import redact
 
 _REOPEN_FIRST: Final = 1.0
 _REOPEN_LONGEST: Final = 60.0
 _REMIND_AFTER: Final = 600.0
+_REMEMBERED_ERRORS: Final = 50
 _PATIENCE: Final = 5.0
 """Seconds an input waits for room before its reading is dropped."""
+_ROOM_SLICE: Final = 0.5
+_CLOSE_TIMEOUT: Final = 5.0
+_LONGEST_ERROR: Final = 500
 
 
 class ReadingSink(Protocol):
@@ -24,6 +30,12 @@ class ReadingSink(Protocol):
 
     def put(self, reading: Reading, patience: float) -> bool:
         """Take a reading, waiting at most `patience` seconds for room; False if it was dropped."""
+
+    def wait_for_room(self, timeout: float) -> bool:
+        """Wait at most `timeout` seconds until there is room for a reading; False if there is none.
+
+        Others may take it.
+        """
 
     def count_drop(self, reason: str, count: int = 1) -> None:
         """Count readings that are lost before the spool saw them."""
@@ -63,9 +75,10 @@ class InputRunner:
         self._stopping = stopping
         self._backoff = Backoff(_REOPEN_FIRST, _REOPEN_LONGEST)
         self._figures = InputFigures(name)
-        self._reported_at = -_REMIND_AFTER
+        self._reported: OrderedDict[str, float] = OrderedDict()
         self._log = logging.getLogger(__name__)
         self._thread = threading.Thread(target=self._run, name=f"input-{name}", daemon=True)
+        self._closer: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin to read."""
@@ -76,12 +89,18 @@ class InputRunner:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
+    def abandon(self) -> None:
+        """Close the device although a call to it hangs; returns at once."""
+        if self._thread.is_alive() and self._closer is None:
+            self._start_closing()
+
     def figures(self) -> InputFigures:
         """How the input is doing now."""
         return self._figures
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            failed = False
             try:
                 self._source.open()
                 for spec in self._source.sensors():
@@ -89,10 +108,12 @@ class InputRunner:
                 self._figures = replace(self._figures, open=True)
                 self._read_until_stopped()
             except Exception as error:  # noqa: BLE001 - a device may fail in any way, and must not stop the agent
-                self._report(error)
-                self._stopping.wait(self._backoff.next())
+                failed = True
+                self._report(_told(error))
             finally:
                 self._close()
+            if failed:
+                self._stopping.wait(self._backoff.next())
 
     def _read_until_stopped(self) -> None:
         due = time.monotonic()
@@ -106,35 +127,78 @@ class InputRunner:
     def _read_once(self) -> bool:
         """Put what one read yields into the spool; False when the spool had no room for it all."""
         kept = True
-        for sample in self._source.read():
+        for item in self._source.read():
             if self._stopping.is_set():
                 break
+            if isinstance(item, Failure):
+                self._report(item.message)
+                continue
+            self._backoff.reset()
             try:
-                reading = make_reading(sample, self._clock.stamp())
+                reading = self._reading(item)
             except InvalidReadingError as error:
                 self._sink.count_drop("invalid")
-                self._report(error)
+                self._report(_told(error))
                 continue
-            kept = self._sink.put(reading, _PATIENCE) and kept
-            self._figures = replace(
-                self._figures,
-                readings=self._figures.readings + 1,
-                last_reading=reading.stamp.wall_us / 1e6,
-            )
+            kept = self._put(reading) and kept
+        return kept
+
+    def _reading(self, sample: Sample) -> Reading:
+        reading = make_reading(sample, self._clock.stamp())
+        if sample.bookmark is None:
+            return reading
+        return replace(reading, bookmark=(self._figures.name, sample.bookmark))
+
+    def _put(self, reading: Reading) -> bool:
+        while self._source.waits_for_room and not self._sink.wait_for_room(_ROOM_SLICE):
+            if self._stopping.is_set():
+                return False
+        kept = self._sink.put(reading, _PATIENCE)
+        self._figures = replace(
+            self._figures,
+            readings=self._figures.readings + 1,
+            last_reading=reading.stamp.wall_us / 1e6,
+        )
         return kept
 
     def _close(self) -> None:
-        self._figures = replace(self._figures, open=False)
-        try:
-            self._source.close()
-        except Exception as error:  # noqa: BLE001 - as in _run
-            self._report(error)
+        """Close the device in a thread of its own, so that this one can be stopped if that hangs.
 
-    def _report(self, error: Exception) -> None:
-        """Log an error when it is new, and again every ten minutes."""
-        text = f"{type(error).__name__}: {error}"
+        The device is not opened again before that is done.
+        """
+        self._figures = replace(self._figures, open=False)
+        closer = self._closer or self._start_closing()
+        closer.join(_CLOSE_TIMEOUT)
+        if closer.is_alive():
+            self._report(f"closing takes longer than {_CLOSE_TIMEOUT:.0f} s")
+            while closer.is_alive() and not self._stopping.is_set():
+                closer.join(_ROOM_SLICE)
+        self._closer = None
+
+    def _start_closing(self) -> threading.Thread:
+        def close() -> None:
+            try:
+                self._source.close()
+            except Exception as error:  # noqa: BLE001 - as in _run
+                self._report(_told(error))
+
+        name = f"close-{self._figures.name}"
+        self._closer = threading.Thread(target=close, name=name, daemon=True)
+        self._closer.start()
+        return self._closer
+
+    def _report(self, message: str) -> None:
+        """Count an error; log it when it is new, and again every ten minutes."""
+        text = redact(message)[:_LONGEST_ERROR]
         now = time.monotonic()
-        if text != self._figures.last_error or now - self._reported_at >= _REMIND_AFTER:
-            self._reported_at = now
+        if now - self._reported.get(text, -_REMIND_AFTER) >= _REMIND_AFTER:
+            self._reported[text] = now
+            self._reported.move_to_end(text)
+            if len(self._reported) > _REMEMBERED_ERRORS:
+                self._reported.popitem(last=False)
             self._log.warning("input failed input=%s error=%r", self._figures.name, text)
         self._figures = replace(self._figures, errors=self._figures.errors + 1, last_error=text)
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -18,6 +18,7 @@ from gateway_agent.inputs.base import (
     Kind,
     sensor_name,
 )
+from gateway_agent.inputs.points import FIELD_EXPECTED, FIELD_NAME
 from gateway_agent.reading import (
     RESERVED_FIELDS,
     SENSOR_NAME,
@@ -28,8 +29,6 @@ from gateway_agent.reading import (
     title,
 )
 from gateway_agent.settings import Setting, choice, duration, number, path, text, whole
-
-_FIELD_NAME: Final = r"(?!(?:seq|sensor|timestamp|id|sensor_id|sensor_name)$)[A-Za-z_]\w{0,49}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +52,7 @@ class SimConfig(InputConfig):
     field: Annotated[
         str,
         Setting(
-            text(_FIELD_NAME, "a field name that means nothing else in a reading"),
+            text(FIELD_NAME, FIELD_EXPECTED),
             "field that gets the value of sine and walk",
         ),
     ] = "value"

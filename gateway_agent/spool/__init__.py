@@ -4,8 +4,8 @@ from gateway_agent.spool.failures import UnsuitableSpoolError
 from gateway_agent.spool.file import SpoolFile
 from gateway_agent.spool.identity import machine_hash
 from gateway_agent.spool.lock import SpoolLock, SpoolLockedError
-from gateway_agent.spool.records import Batch, Refusal, Row, Settlement, Work
-from gateway_agent.spool.spool import Spool, SpoolFigures
+from gateway_agent.spool.records import Batch, Refusal, Row, Settlement, SpoolFigures, Work
+from gateway_agent.spool.spool import Spool
 
 __all__ = [
     "Batch",

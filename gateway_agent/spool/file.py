@@ -27,6 +27,7 @@ _RESERVE_PAGES: Final = 32
 _GROWTH_ON_FULL_DISK: Final = 64
 _ROW_OVERHEAD: Final = 48
 _CHECKED_WHOLE: Final = 32 * _MIB
+_BOOKMARK: Final = "bookmark:"
 _SCHEMA: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -84,6 +85,8 @@ class SpoolFile:
         """Readings that wait."""
         self.dead_letters = 0
         """Refused readings that are kept."""
+        self.bookmarks: dict[str, str] = {}
+        """How far inputs have come, by their names."""
         self.counters: Counter[str] = Counter()
         """Totals since the file was made: committed, acknowledged, dead, `dropped_{reason}`."""
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -177,6 +180,8 @@ class SpoolFile:
         self.depth = db.execute("SELECT count(*) FROM reading").fetchone()[0]
         self.dead_letters = db.execute("SELECT count(*) FROM dead_letter").fetchone()[0]
         self.counters = Counter(dict(db.execute("SELECT name, value FROM counter")))
+        marks = db.execute("SELECT name, value FROM meta WHERE name LIKE ?", (_BOOKMARK + "%",))
+        self.bookmarks = {name.removeprefix(_BOOKMARK): value for name, value in marks}
 
     def _highest_seq(self) -> int:
         sql = "SELECT seq FROM sqlite_sequence WHERE name = 'reading'"
@@ -213,13 +218,23 @@ class SpoolFile:
             self._insert(kept, tally)
             self._trim_dead_letters(tally)
             self._save_counters(tally)
+            marks = self._save_bookmarks(work)
             last_seq = self._highest_seq()
         self.last_seq = last_seq
         self.depth += tally["added"] - tally["removed"]
         self.dead_letters += tally["dead"] - tally["dropped_dead_letters"]
         self.counters.update(_lasting(tally))
+        self.bookmarks |= marks
         if work.renew_stream:
             self._load()
+
+    def _save_bookmarks(self, work: Work) -> dict[str, str]:
+        """Those that came alone, then those of the readings: dropped or not, they were read."""
+        marks = dict(work.bookmarks)
+        marks.update(reading.bookmark for reading in work.readings if reading.bookmark)
+        rows = [(_BOOKMARK + name, value) for name, value in marks.items()]
+        self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
+        return marks
 
     def _settle(self, settlement: Settlement, tally: Counter[str]) -> None:
         through = settlement.through

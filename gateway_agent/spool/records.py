@@ -55,6 +55,7 @@ class Work:
     readings: list[Reading] = field(default_factory=list)
     settlements: list[Settlement] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    bookmarks: dict[str, str] = field(default_factory=dict)
     renew_stream: bool = False
     replace_file: bool = False
 
@@ -65,6 +66,7 @@ class Work:
             self.readings
             or self.settlements
             or self.counts
+            or self.bookmarks
             or self.renew_stream
             or self.replace_file
         )
@@ -74,3 +76,18 @@ class Work:
         self.settlements.clear()
         self.renew_stream = False
         self.replace_file = False
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolFigures:
+    """How the spool is doing; `oldest_us` is the wall time of the oldest reading that waits."""
+
+    stream: str = ""
+    depth: int = 0
+    queued: int = 0
+    oldest_us: int | None = None
+    last_seq: int = 0
+    dead_letters: int = 0
+    counters: Mapping[str, int] = field(default_factory=dict)
+    disk_full: bool = False
+    trouble: str | None = None

@@ -7,36 +7,22 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from gateway_agent.config import SpoolConfig
+from gateway_agent.inputs.base import BookmarksUnavailable
 from gateway_agent.reading import Reading
 from gateway_agent.spool.aside import set_aside
 from gateway_agent.spool.failures import SpoolFullError, is_corrupt
 from gateway_agent.spool.file import SpoolFile
 from gateway_agent.spool.reader import SpoolReader
-from gateway_agent.spool.records import Batch, Refusal, Settlement, Work
+from gateway_agent.spool.records import Batch, Refusal, Settlement, SpoolFigures, Work
 
 _LARGEST_COMMIT: Final = 2000
 _RETRY_AFTER: Final = 1.0
 _REMIND_AFTER: Final = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class SpoolFigures:
-    """How the spool is doing; `oldest_us` is the wall time of the oldest reading that waits."""
-
-    stream: str = ""
-    depth: int = 0
-    queued: int = 0
-    oldest_us: int | None = None
-    last_seq: int = 0
-    dead_letters: int = 0
-    counters: Mapping[str, int] = field(default_factory=dict)
-    disk_full: bool = False
-    trouble: str | None = None
 
 
 class Spool:
@@ -94,6 +80,30 @@ class Spool:
             if self._pending_since is None or len(self._queue) == _LARGEST_COMMIT:
                 self._announce_work()
         return True
+
+    def wait_for_room(self, timeout: float) -> bool:
+        """Wait at most `timeout` seconds until there is room for a reading; False if none."""
+        with self._lock:
+            return self._room_made.wait_for(self._has_room, timeout)
+
+    def bookmark(self, name: str) -> str | None:
+        """How far an input has come, as committed last with a reading; None if it never said so.
+
+        Raises BookmarksUnavailable while the file cannot be opened.
+        """
+        with self._lock:
+            if self._file is None:
+                raise BookmarksUnavailable("the spool is not open yet")
+            return self._file.bookmarks.get(name)
+
+    def set_bookmark(self, name: str, value: str) -> None:
+        """Store how far an input has come, with the next commit.
+
+        Only for an input that has no reading on its way here, which would otherwise be overtaken.
+        """
+        with self._lock:
+            self._pending.bookmarks[name] = value
+            self._announce_work()
 
     def count_drop(self, reason: str, count: int = 1) -> None:
         """Count readings that were lost before they came here."""
@@ -228,6 +238,7 @@ class Spool:
                 work.readings.append(self._queue.popleft())
             work.settlements += self._pending.settlements
             work.counts += self._pending.counts
+            work.bookmarks |= self._pending.bookmarks
             work.renew_stream |= self._pending.renew_stream
             work.replace_file |= self._pending.replace_file
             self._pending = Work()
@@ -290,6 +301,7 @@ class Spool:
             self._begin_stream(None)
             self._count("corrupt_files", 1)
         if file is not None:
+            self._keep_bookmarks(file)
             with suppress(sqlite3.Error):
                 file.close()
         try:
@@ -298,6 +310,10 @@ class Spool:
             self._log.error("corrupt spool cannot be renamed error=%s", error)
             return
         self._log.error("spool corrupt, a new one is started kept=%s readings=%d", aside, lost)
+
+    def _keep_bookmarks(self, file: SpoolFile) -> None:
+        with self._lock:
+            self._pending.bookmarks = file.bookmarks | self._pending.bookmarks
 
     def _attempt(self, step: Callable[[], None]) -> bool:
         """Do something with the file; False, with the trouble noted, when it failed."""

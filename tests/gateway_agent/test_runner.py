@@ -24,6 +24,9 @@ class Shelf:
         self.readings.append(reading)
         return True
 
+    def wait_for_room(self, timeout: float) -> bool:
+        return len(self.readings) < self.room or threading.Event().wait(0.001)
+
     def count_drop(self, reason: str, count: int = 1) -> None:
         self.drops[reason] = self.drops.get(reason, 0) + count
 
