@@ -284,3 +284,44 @@ def test_listener_hears_exactly_the_readings_that_a_stream_added(tmp_path: Path)
             assert ear.times == [10, 30, 20]
 
     run(work())
+
+
+class Heard:
+    """Notes what the door publishes."""
+
+    busy = True
+
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+        self.times: list[int] = []
+
+    def publish(
+        self, readings: Sequence[NewReading], _: frozenset[int], spans: Sequence[range]
+    ) -> None:
+        self.times += [reading.ts for reading in readings]
+        self.ids += [each for span in spans for each in span]
+
+
+def test_what_is_published_has_the_ids_that_were_stored(tmp_path: Path) -> None:
+    async def work() -> None:
+        heard = Heard()
+        with closing(SqliteStore(tmp_path / FILE_NAME)) as store:
+            door = Door(store, IngestSettings(), IngestMetrics(), heard)
+            door.start()
+            stream = StreamBatch(1, "s", [1, 2], 2)
+            for turn in range(3):
+                operations: list[Operation] = [
+                    Append([new(1, turn, n=1), new(2, turn, n=2)]),
+                    Append([]),
+                    Append([new(1, 10, n=1), new(1, 11, n=2)], stream=stream),
+                    Delete(1, 500, 600),
+                    Append([new(1, 20 + turn, n=1)]),
+                ]
+                await asyncio.gather(*[door.submit(each) for each in operations])
+            await door.close()
+            stored = store.since(0, 1000).readings
+        assert heard.ids == [reading.id for reading in stored]
+        assert heard.times == [reading.ts for reading in stored]
+        assert len(stored) == 3 * 3 + 2
+
+    asyncio.run(work())

@@ -66,6 +66,51 @@ class StoreContract:
         yield found
         found.close()
 
+    # The order of storing
+
+    def test_readings_come_in_the_order_of_storing_whatever_their_times(self, store: Store) -> None:
+        apply(store, Append([new(1, 30, n=0), new(2, 10, n=1), new(1, 20, n=2)]))
+        apply(store, Append([new(3, 5, n=3)]))
+        found = store.since(0, 100)
+        assert [reading.ts for reading in found.readings] == [30, 10, 20, 5]
+        assert [reading.sensor_id for reading in found.readings] == [1, 2, 1, 3]
+        assert found.readings[0].data == b'{"n":0}'
+        assert found.through == found.readings[-1].id == store.last_id()
+        assert not found.more
+
+    def test_paging_in_the_order_of_storing_meets_each_reading_once(self, store: Store) -> None:
+        apply(store, Append([new(n % 3, 100 - n, n=n) for n in range(25)]))
+        met: list[bytes] = []
+        after, more = 0, True
+        while more:
+            page = store.since(after, 4, [0, 2])
+            assert len(page.readings) <= 4
+            met += [reading.data for reading in page.readings]
+            after, more = page.through, page.more
+        assert met == [b'{"n":%d}' % n for n in range(25) if n % 3 != 1]
+        assert after == store.last_id()
+
+    def test_readings_of_other_sensors_are_passed_over(self, store: Store) -> None:
+        apply(store, Append([new(1, n, n=n) for n in range(10)]))
+        page = store.since(0, 6, [2])
+        assert (page.readings, page.more) == ([], True)
+        rest = store.since(page.through, 6, [2])
+        assert (rest.readings, rest.through, rest.more) == ([], store.last_id(), False)
+
+    def test_there_is_nothing_after_the_last(self, store: Store) -> None:
+        assert store.last_id() == 0
+        assert store.since(0, 10).readings == []
+        apply(store, Append([new(1, 1, n=1)]))
+        found = store.since(store.last_id(), 10)
+        assert (found.readings, found.through, found.more) == ([], store.last_id(), False)
+
+    def test_what_replaces_a_reading_is_stored_later(self, store: Store) -> None:
+        apply(store, Append([new(1, 10, n=1), new(1, 20, n=2)]))
+        last = store.last_id()
+        apply(store, Replace(1, [new(1, 10, n=3)]))
+        assert [reading.data for reading in store.since(last, 10).readings] == [b'{"n":3}']
+        assert [reading.data for reading in store.since(0, 10).readings] == [b'{"n":2}', b'{"n":3}']
+
     # Random operations
 
     def test_store_agrees_with_the_model_whatever_is_done(self) -> None:

@@ -47,8 +47,16 @@ class Listener(Protocol):
         """Whether it wants to hear anything."""
         ...
 
-    def publish(self, readings: Sequence[NewReading], rewritten: frozenset[int]) -> None:
-        """Take note of readings that were added, and of sensors whose readings were changed."""
+    def publish(
+        self,
+        readings: Sequence[NewReading],
+        rewritten: frozenset[int],
+        spans: Sequence[range],
+    ) -> None:
+        """Take note of readings that were added, and of sensors whose readings were changed.
+
+        The spans are the ids of the readings, in their order.
+        """
         ...
 
 
@@ -225,18 +233,27 @@ class Door:
 
 def _changes(
     batch: list[_Waiting], outcomes: list[Outcome | WotkitError]
-) -> tuple[list[NewReading], frozenset[int]]:
-    """Return the readings that a batch added, and the sensors whose readings it changed."""
+) -> tuple[list[NewReading], frozenset[int], list[range]]:
+    """Return the readings that a batch added, the sensors it changed otherwise, and the ids."""
     added: list[NewReading] = []
     rewritten: set[int] = set()
+    spans: list[range] = []
+    first = end = 0
     for waiting, outcome in zip(batch, outcomes, strict=True):
         if isinstance(outcome, WotkitError) or outcome.kind is not Kind.STORED:
             continue
         operation = waiting.operation
         if isinstance(operation, Append | Replace):
             added += operation.readings if outcome.added is None else outcome.added
+            if outcome.first_id != end and outcome.stored:
+                if end:
+                    spans.append(range(first, end))
+                first = end = outcome.first_id
+            end += outcome.stored
             if isinstance(operation, Replace):
                 rewritten.add(operation.sensor_id)
         elif (sensor_id := getattr(operation, "sensor_id", None)) is not None:
             rewritten.add(sensor_id)
-    return added, frozenset(rewritten)
+    if end:
+        spans.append(range(first, end))
+    return added, frozenset(rewritten), spans

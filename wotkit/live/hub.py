@@ -8,7 +8,7 @@ and returns, and bounds what it keeps.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from wotkit.readings.store import NewReading
 
     Subscriber = Callable[[Sequence[NewReading], frozenset[int]], None]
+    Follower = Callable[[Sequence[NewReading], Sequence[range]], None]
 
 _log: Final = logging.getLogger(__name__)
 
@@ -25,11 +26,12 @@ class Hub:
 
     def __init__(self) -> None:
         self._subscribers: list[Subscriber] = []
+        self._followers: list[Follower] = []
 
     @property
     def busy(self) -> bool:
         """Whether anybody listens: without, there is nothing to publish."""
-        return bool(self._subscribers)
+        return bool(self._subscribers or self._followers)
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Call ``subscriber`` for every commit from now on."""
@@ -40,16 +42,38 @@ class Hub:
         if subscriber in self._subscribers:
             self._subscribers.remove(subscriber)
 
-    def publish(self, readings: Sequence[NewReading], rewritten: frozenset[int]) -> None:
+    def follow(self, follower: Follower) -> None:
+        """Call ``follower`` with the readings of every commit and their ids, as spans in order."""
+        self._followers.append(follower)
+
+    def unfollow(self, follower: Follower) -> None:
+        """Call it no more; one that does not follow is ignored."""
+        if follower in self._followers:
+            self._followers.remove(follower)
+
+    def publish(
+        self,
+        readings: Sequence[NewReading],
+        rewritten: frozenset[int],
+        spans: Sequence[range] = (),
+    ) -> None:
         """Call every subscriber; one that fails is logged and harms nobody else.
 
         Args:
             readings: what one commit added, in the order of their ids.
             rewritten: ids of sensors of which readings were deleted, replaced or cast: what was
                 known of them may not hold.
+            spans: the ids of the readings, each span without gaps.
         """
         for subscriber in tuple(self._subscribers):
-            try:
-                subscriber(readings, rewritten)
-            except Exception:  # noqa: BLE001  # the writer goes on, whatever a subscriber does
-                _log.exception("a subscriber of the hub failed")
+            _call(subscriber, readings, rewritten)
+        if spans:
+            for follower in tuple(self._followers):
+                _call(follower, readings, spans)
+
+
+def _call(listener: Callable[..., None], *what: Any) -> None:
+    try:
+        listener(*what)
+    except Exception:  # noqa: BLE001  # the writer goes on, whatever a subscriber does
+        _log.exception("a subscriber of the hub failed")

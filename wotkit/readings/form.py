@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from wotkit import times
+from wotkit import strict_json, times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from wotkit.readings.store import Range, StoredReading
 
 EMPTY: Final = len(b"{}")
+
+
+class Named(NamedTuple):
+    """The sensor whose readings are answered."""
+
+    id: int
+    name: str
+    """``owner.name``."""
+
+
+def objects(sensor: Named, readings: Sequence[StoredReading]) -> list[str]:
+    """Return each reading as a JSON object."""
+    name = strict_json.encode(sensor.name).decode()
+    after_id = f',"sensor_id":{sensor.id},"sensor_name":{name},"timestamp":"'
+    moments = times.to_iso_all([reading.ts for reading in readings])
+    return [
+        f'{{"id":{reading_id}{after_id}{ts // times.MILLISECONDS}","timestamp_iso":"{iso}"'
+        f"{',' if len(data) > EMPTY else ''}{data[1:].decode()}"
+        for (ts, reading_id, data), iso in zip(readings, moments, strict=True)
+    ]
 
 
 def json_list(readings: Collection[StoredReading], label: str) -> bytes:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from wotkit.readings import form, sqlite_batch, sqlite_form, sqlite_table, store
+from wotkit.readings import (
+    form,
+    sqlite_arrivals,
+    sqlite_batch,
+    sqlite_form,
+    sqlite_table,
+    store,
+)
 from wotkit.readings.latest import LatestValues
 from wotkit.readings.sqlite_writer import SqliteWriter
 from wotkit.readings.store import StoredReading, StoreError
@@ -191,6 +198,18 @@ class SqliteStore:
                 .fetchone()
             )
         return None if found is None else StoredReading._make(found)
+
+    def since(
+        self, after: int, most: int, sensor_ids: Collection[int] | None = None
+    ) -> store.Arrivals:
+        """See :meth:`wotkit.readings.store.Store.since`."""
+        with _as_store_errors():
+            return sqlite_arrivals.since(self._reader(), after, most, sensor_ids)
+
+    def last_id(self) -> int:
+        """See :meth:`wotkit.readings.store.Store.last_id`."""
+        with _as_store_errors():
+            return sqlite_arrivals.last_id(self._reader())
 
     def count(self, what: Range, most: int) -> int:
         """See :meth:`wotkit.readings.store.Store.count`."""

@@ -43,6 +43,25 @@ class StoredReading(NamedTuple):
     data: bytes
 
 
+class Arrival(NamedTuple):
+    """A reading as it is stored, with its sensor."""
+
+    sensor_id: int
+    ts: int
+    id: int
+    data: bytes
+
+
+class Arrivals(NamedTuple):
+    """Readings in the order in which they were stored."""
+
+    readings: Sequence[Arrival]
+    through: int
+    """Up to this id all were looked at; go on behind it."""
+    more: bool
+    """Whether as many were looked at as were to be, so that there may be more."""
+
+
 class Latest(NamedTuple):
     """The newest reading of a sensor, and the last value of each field."""
 
@@ -344,6 +363,18 @@ class Store(Protocol):
 
     def find(self, sensor_id: int, reading_id: int) -> StoredReading | None:
         """Return the reading of a sensor that has this id; None when there is none."""
+        ...
+
+    def since(self, after: int, most: int, sensor_ids: Collection[int] | None = None) -> Arrivals:
+        """Return the readings that were stored after the one with the id ``after``, by their ids.
+
+        Whatever times they have. At most ``most`` are looked at, and those of other sensors than
+        ``sensor_ids`` are left out; without it, none are.
+        """
+        ...
+
+    def last_id(self) -> int:
+        """Return the highest id there is, 0 without any; deleted readings do not count."""
         ...
 
     def count(self, what: Range, most: int) -> int:

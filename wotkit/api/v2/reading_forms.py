@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
 from wotkit import strict_json, times
 from wotkit.api.v1.sensor_forms import FieldAnswer  # noqa: TC001  # msgspec resolves annotations
-from wotkit.readings.form import EMPTY
+from wotkit.readings.form import Named, objects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -54,26 +54,6 @@ class ReadingsAnswer(Struct, kw_only=True, rename={"num_found": "numFound"}):
     ]
     data: ReadingsAndFields
     query: dict[str, Any]
-
-
-class Named(NamedTuple):
-    """The sensor whose readings are answered."""
-
-    id: int
-    name: str
-    """``owner.name``."""
-
-
-def objects(sensor: Named, readings: Sequence[StoredReading]) -> list[str]:
-    """Return each reading as a JSON object."""
-    name = strict_json.encode(sensor.name).decode()
-    after_id = f',"sensor_id":{sensor.id},"sensor_name":{name},"timestamp":"'
-    moments = times.to_iso_all([reading.ts for reading in readings])
-    return [
-        f'{{"id":{reading_id}{after_id}{ts // times.MILLISECONDS}","timestamp_iso":"{iso}"'
-        f"{',' if len(data) > EMPTY else ''}{data[1:].decode()}"
-        for (ts, reading_id, data), iso in zip(readings, moments, strict=True)
-    ]
 
 
 def answer(

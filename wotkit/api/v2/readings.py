@@ -16,12 +16,13 @@ from wotkit.api.responses import JSON
 from wotkit.api.v1 import readings as v1
 from wotkit.api.v1.sensor_forms import field_answers
 from wotkit.api.v2 import reading_forms, reading_query
-from wotkit.api.v2.reading_forms import CSV, MEDIA, NDJSON, Named, ReadingsAnswer, ReadingView
+from wotkit.api.v2.reading_forms import CSV, MEDIA, NDJSON, ReadingsAnswer, ReadingView
 from wotkit.api.v2.reading_query import MOST, Bounds, ReadingQuery, Understood
 from wotkit.catalog import fields
 from wotkit.catalog.identity import READ, WRITE
 from wotkit.catalog.references import is_id
 from wotkit.errors import InvalidQuery, NotFound, Overloaded, RateLimited, StoreUnavailable
+from wotkit.readings.form import Named, objects
 from wotkit.readings.query import Walk
 from wotkit.readings.store import LAST_ID, Range
 
@@ -235,7 +236,7 @@ class ReadingResource:
         identity = await self._callers.identify(req, READ)
         target = await self._directory.readable(identity, sensor)
         found = await self._find(target.id, reading)
-        (resp.text,) = reading_forms.objects(Named(target.id, target.name), [found])
+        (resp.text,) = objects(Named(target.id, target.name), [found])
         resp.content_type = JSON
 
     @operation(
@@ -295,7 +296,7 @@ class LatestResource:
         newest = await self._readers.read(Range(sensor_id=target.id, newest=1))
         if not newest:
             raise NotFound(f"{sensor} has no readings")
-        (resp.text,) = reading_forms.objects(Named(target.id, target.name), newest)
+        (resp.text,) = objects(Named(target.id, target.name), newest)
         resp.content_type = JSON
 
 
