@@ -265,7 +265,9 @@ class Ear:
     def __init__(self) -> None:
         self.times: list[int] = []
 
-    def publish(self, readings: Sequence[NewReading], _: frozenset[int]) -> None:
+    def publish(
+        self, readings: Sequence[NewReading], _: frozenset[int], _spans: Sequence[range]
+    ) -> None:
         self.times += [reading.ts for reading in readings]
 
 
