@@ -36,7 +36,7 @@ class LineSplitter:
                 yield text
         if len(self._rest) > self._longest:
             self._rest = b""
-            self.too_long += not self._skipping
+            self.too_long += 1
             self._skipping = True
 
     def end(self) -> Iterator[str]:

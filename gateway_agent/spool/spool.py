@@ -44,6 +44,7 @@ class Spool:
         self._lock = lock
         self._queue: deque[Reading] = deque()
         self._pending = Work()
+        self._bookmarks: dict[str, str] = {}
         self._pending_since: float | None = None
         self._busy = False
         self._hurry = False
@@ -77,6 +78,9 @@ class Spool:
                 self._count("dropped_queue_full", 1)
                 return False
             self._queue.append(reading)
+            if reading.bookmark is not None:
+                name, value = reading.bookmark
+                self._bookmarks[name] = value
             if self._pending_since is None or len(self._queue) == _LARGEST_COMMIT:
                 self._announce_work()
         return True
@@ -87,14 +91,14 @@ class Spool:
             return self._room_made.wait_for(self._has_room, timeout)
 
     def bookmark(self, name: str) -> str | None:
-        """How far an input has come, as committed last with a reading; None if it never said so.
+        """How far an input has come with what it put here; None if it never said so.
 
         Raises BookmarksUnavailable while the file cannot be opened.
         """
         with self._lock:
             if self._file is None:
                 raise BookmarksUnavailable("the spool is not open yet")
-            return self._file.bookmarks.get(name)
+            return self._bookmarks.get(name) or self._file.bookmarks.get(name)
 
     def set_bookmark(self, name: str, value: str) -> None:
         """Store how far an input has come, with the next commit.
@@ -102,7 +106,7 @@ class Spool:
         Only for an input that has no reading on its way here, which would otherwise be overtaken.
         """
         with self._lock:
-            self._pending.bookmarks[name] = value
+            self._bookmarks[name] = self._pending.bookmarks[name] = value
             self._announce_work()
 
     def count_drop(self, reason: str, count: int = 1) -> None:
