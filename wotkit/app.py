@@ -14,6 +14,7 @@ from wotkit.alerts.transports.email import EmailTransport
 from wotkit.alerts.transports.webhook import WebhookTransport
 from wotkit.api import errors as api_errors
 from wotkit.api.caller import Callers
+from wotkit.api.frob import FrobResource, FrobTokenResource
 from wotkit.api.health import HealthResource, MetricsResource, ReadyResource
 from wotkit.api.oauth.metadata import MetadataResource
 from wotkit.api.oauth.resources import (
@@ -101,7 +102,7 @@ class Parts:
         self.store = SqliteStore(folder / FILE_NAME, busy_seconds=settings.storage.busy_seconds)
         self.readers = ReaderPool(self.store, settings.storage.readers)
         watch = TurnWatch(self.catalog.watch())
-        self.authenticator = Authenticator(self.catalog, settings.auth, watch)
+        self.authenticator = Authenticator(self.catalog, settings.auth, watch, self.secret_key)
         self.requests = RequestMetrics()
         self.ingest_metrics = IngestMetrics()
         self.hub = Hub()
@@ -275,6 +276,8 @@ def create_resources(parts: Parts) -> routes.Resources:
         oauth_introspect=IntrospectResource(catalog, settings),
         oauth_device=DeviceAuthorizationResource(catalog, settings),
         oauth_metadata=MetadataResource(settings),
+        frob=FrobResource(catalog, parts.secret_key),
+        frob_token=FrobTokenResource(catalog, parts.secret_key),
         openapi=OpenApiResource(document),
         reference=ReferenceResource(page, settings.server.public_url),
         reference_asset=ReferenceAssetResource(page),

@@ -270,6 +270,40 @@ class TooManyLogins(WotkitError):
     )
 
 
+class WrongSignature(WotkitError):
+    """A call of the handshake with a frob is not signed by an application that may do so."""
+
+    code = Code(
+        1305,
+        Category.FORBIDDEN,
+        "The request is not signed as it has to be",
+        "The application is unknown, may not use the handshake, or did not sign this request; "
+        "developerMessage says which. How to sign is in the documentation of access.",
+    )
+
+
+class NotYetAuthorized(WotkitError):
+    """The user has not decided about the program that brings the frob."""
+
+    code = Code(
+        1306,
+        Category.FORBIDDEN,
+        "Not yet authorized",
+        "The user has not decided yet. Ask again when the user has.",
+    )
+
+
+class FrobSpent(WotkitError):
+    """A frob gives no token, now or later."""
+
+    code = Code(
+        1307,
+        Category.FORBIDDEN,
+        "This frob gives no token",
+        "It is unknown, has expired or was used, or the user denied it. Begin anew with another.",
+    )
+
+
 class AlreadyExists(WotkitError):
     """A sensor, group or organization of that name exists."""
 

@@ -66,6 +66,8 @@ class Resources(NamedTuple):
     oauth_introspect: Any
     oauth_device: Any
     oauth_metadata: Any
+    frob: Any
+    frob_token: Any
     openapi: Any
     reference: Any
     reference_asset: Any
@@ -152,6 +154,9 @@ def others(resources: Resources) -> Iterator[Route]:
     yield Route("/api/oauth/introspect", resources.oauth_introspect)
     yield Route("/api/oauth/device_authorization", resources.oauth_device)
     yield Route("/.well-known/oauth-authorization-server", resources.oauth_metadata)
+    for form in ("", "/json", "/xml"):
+        yield Route(f"/api/auth.getFrob{form}", resources.frob)
+        yield Route(f"/api/auth.getToken{form}", resources.frob_token)
     yield Route("/api/openapi.json", resources.openapi)
     yield Route("/api/reference", resources.reference)
     yield Route("/api/reference/{asset}", resources.reference_asset)

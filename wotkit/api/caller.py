@@ -103,10 +103,12 @@ class Callers:
         return None if header is None else self._authenticator.remembered(header, address_of(req))
 
     async def _caller(self, req: falcon.asgi.Request) -> Identity:
-        header = await presented(req, self._max_body)
-        if header is None:
+        found = await presented(req, self._max_body)
+        if found is None:
             return ANONYMOUS
-        return await self._authenticator.authenticate(header, address_of(req))
+        if isinstance(found, str):
+            return await self._authenticator.authenticate(found, address_of(req))
+        return await self._authenticator.authenticate_signed(found, address_of(req))
 
     @staticmethod
     def actor(req: falcon.asgi.Request, identity: Identity) -> Actor:

@@ -35,7 +35,7 @@ METHODS: Final = ("get", "head", "post", "put", "patch", "delete", "options", "t
 TAG: Final = "Operations"
 
 _V1_BASE, _V1_ALIAS = V1_BASES
-_APART: Final = ("/api/oauth/", "/api/oauthv2/")
+_APART: Final = ("/api/oauth/", "/api/oauthv2/", "/api/auth.")
 """What has no version."""
 _REF: Final = "#/components/schemas/{name}"
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -273,7 +273,7 @@ def _request_body(about: Operation, schemas: _Schemas) -> dict[str, Any]:
     if about.example is not None:
         content["example"] = about.example
     kinds = (_JSON, _FORM) if about.form else (_JSON,)
-    if about.oauth:
+    if about.oauth or about.form_only:
         kinds = (_FORM,)
     return {"required": not about.body_optional, "content": dict.fromkeys(kinds, content)}
 

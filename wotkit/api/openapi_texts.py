@@ -31,6 +31,9 @@ TAGS: Final = {
     "OAuth2": "How applications of others get access tokens, without ever seeing a password. The "
     "addresses take forms and answer JSON; their errors have the shape of the standard (RFC 6749 "
     "section 5.2).",
+    "Older handshake": "For desktop programs that know neither callback addresses nor OAuth2: they "
+    "get a frob, send their user to `/apps/authorize`, and exchange the frob for a token. Every "
+    "call is signed. New programs use OAuth2.",
     "Operations": "For watchdogs, load balancers and Prometheus, and this description of the API.",
 }
 """Groups of operations, in the order of the reference."""

@@ -47,6 +47,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     example: Any = None
     """A body that works, for the reference and its curl line."""
     form: bool = False
+    form_only: bool = False
+    """Whether the body is a form and nothing else."""
     oauth: bool = False
     """Whether the body is a form and nothing else, and ``returns`` has every refusal too."""
     headers: dict[str, str] = {}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import urlencode
 
-from wotkit.api.requests import FORM, TOKEN_NAMES, form_tokens, media_type, read_body
+from wotkit.api.requests import FORM, TOKEN_NAMES, form_pairs, media_type, read_body
+from wotkit.auth import frob
 from wotkit.errors import ConflictingCredentials
 
 if TYPE_CHECKING:
@@ -21,26 +23,35 @@ def ordinary(req: falcon.asgi.Request) -> str | None:
     return headers[0] if len(headers) == 1 else None
 
 
-async def presented(req: falcon.asgi.Request, max_body: int) -> str | None:
-    """Return the credentials of a request as an Authorization header has them, None without any.
+async def presented(req: falcon.asgi.Request, max_body: int) -> str | frob.Call | None:
+    """Return the credentials of a request: as an Authorization header has them, or a signed call.
 
-    Tokens are taken out of the query's parameters, so that they get into no link and no message.
-    The body is read when it may be a form; resources read the same body after this.
+    None without any. They are taken out of the query's parameters, and those of a signed call out
+    of its form, so that they get into no link, no message and no reading. The body is read when it
+    may be a form; resources read the same body after this.
 
     Raises:
         ConflictingCredentials: there is more than one of them.
         TooLarge: the form has more than ``max_body`` bytes.
         MalformedBody: the form cannot be read.
+        InvalidQuery: of a signed call, the query cannot be read or a parameter stands twice.
     """
     if "credentials" in req.context:
-        known: str | None = req.context["credentials"]
+        known: str | frob.Call | None = req.context["credentials"]
         return known
-    found = [*_headers(req), *(f"Bearer {token}" for token in _query_tokens(req))]
+    form: list[tuple[str, str]] = []
     if media_type(req) == FORM:
         req.context["body"] = body = await read_body(req, max_body)
-        found += [f"Bearer {token}" for token in form_tokens(body)]
+        form = form_pairs(body)
+    found: list[str | frob.Call] = [*_headers(req)]
+    found += [f"Bearer {token}" for token in _query_tokens(req)]
+    found += [f"Bearer {value}" for name, value in form if name in TOKEN_NAMES]
+    if frob.TOKEN in req.params or any(name == frob.TOKEN for name, _ in form):
+        found.append(_signed_call(req, form))
     if len(found) > 1:
-        raise ConflictingCredentials("send one of: a header, a parameter, an attribute of a form")
+        raise ConflictingCredentials(
+            "send one of: a header, a parameter, an attribute of a form, a signed call"
+        )
     req.context["credentials"] = found[0] if found else None
     return found[0] if found else None
 
@@ -58,3 +69,14 @@ def _query_tokens(req: falcon.asgi.Request) -> list[str]:
         if value is not None:
             tokens += value if isinstance(value, list) else [value]
     return tokens
+
+
+def _signed_call(req: falcon.asgi.Request, form: list[tuple[str, str]]) -> frob.Call:
+    call = frob.read_call(req.scope["query_string"], form, frob.method_of(req.path))
+    params = cast("dict[str, str | list[str]]", req.params)
+    for name in frob.CREDENTIALS:
+        params.pop(name, None)
+    if form:
+        kept = [(name, value) for name, value in form if name not in frob.CREDENTIALS]
+        req.context["body"] = urlencode(kept).encode()
+    return call

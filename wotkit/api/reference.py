@@ -19,6 +19,7 @@ from markupsafe import Markup, escape
 from wotkit.api.errors import STATUS
 from wotkit.api.openapi import METHODS, TAG, USER_ONLY
 from wotkit.api.operation import Returns, operation
+from wotkit.api.requests import FORM
 from wotkit.api.responses import answer_cached
 from wotkit.errors import CATALOGUE, NotFound
 
@@ -187,8 +188,9 @@ def curl(method: str, path: str, tree: dict[str, Any], schemas: Schemas) -> str:
     elif method == "post" and "requestBody" not in tree:
         words.append("-X POST")
     lines = [" ".join([*words, url])]
-    if "x-oauth" in tree:
-        (content,) = tree["requestBody"]["content"].values()
+    forms = tree.get("requestBody", {}).get("content", {})
+    if list(forms) == [FORM]:
+        content = forms[FORM]
         lines += [f"-d {shlex.quote(urlencode(pair))}" for pair in _each(content["example"])]
     elif "requestBody" in tree:
         content = tree["requestBody"]["content"]["application/json"]

@@ -186,15 +186,13 @@ def parse_form(body: bytes) -> dict[str, str]:
     return {name: value for name, value in found.items() if name not in TOKEN_NAMES}
 
 
-def form_tokens(body: bytes) -> list[str]:
-    """Return the access tokens of a body that is said to be a form; JSON has none.
+def form_pairs(body: bytes) -> list[tuple[str, str]]:
+    """Return the pairs of a body that is said to be a form; JSON has none.
 
     Raises:
         MalformedBody: the form is not UTF-8 or has too many pairs.
     """
-    if _looks_like_json(body):
-        return []
-    return [value for name, value in _form_pairs(body) if name in TOKEN_NAMES]
+    return [] if _looks_like_json(body) else _form_pairs(body)
 
 
 def _form_pairs(body: bytes) -> list[tuple[str, str]]:

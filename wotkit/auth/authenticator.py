@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, TypeVar
 
 from wotkit import times
-from wotkit.auth import credentials, passwords
+from wotkit.auth import credentials, frob, passwords
 from wotkit.catalog import audit, grants, keys, logins, users
 from wotkit.catalog.identity import KEY_ID
 from wotkit.errors import Overloaded, TooManyLogins, Unauthenticated
@@ -58,9 +58,14 @@ class Authenticator:
     """Verifies credentials for one process; to be used on the event loop's thread."""
 
     def __init__(
-        self, catalog: Catalog, settings: AuthSettings, watch: Watch | None = None
+        self,
+        catalog: Catalog,
+        settings: AuthSettings,
+        watch: Watch | None = None,
+        secret_key: str = "",
     ) -> None:
-        """Take the catalog, and the watch on it that others share."""
+        """Take the catalog, the watch on it that others share, and what signing secrets need."""
+        self._secret_key = secret_key
         self._catalog = catalog
         self._settings = settings
         self._watch: Watch = catalog.watch() if watch is None else watch
@@ -129,6 +134,16 @@ class Authenticator:
                 proof = self._start_proof(fingerprint, revision, name, password, address)
             identity, until = await asyncio.shield(proof)
         self._remember(fingerprint, identity, revision, until)
+        return identity
+
+    async def authenticate_signed(self, call: frob.Call, address: str) -> Identity:
+        """Return the identity behind a signed call; each has another signature to check.
+
+        Raises:
+            Unauthenticated: the signature or the token is wrong, or the token expired or revoked.
+        """
+        identity = await self._catalog.reading(frob.caller, call, self._secret_key)
+        self._note_use(identity, times.now(), address)
         return identity
 
     async def verify(self, username: str, password: str, address: str) -> Identity:

@@ -5,12 +5,13 @@ Plain functions for units of work on the catalog; :mod:`wotkit.auth.authenticato
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
 from wotkit import times
 from wotkit.auth import passwords
+from wotkit.catalog import grants
 from wotkit.catalog.identity import ADMIN, EVERYDAY, Identity, accounts_of, expand
 from wotkit.catalog.models import AccessToken, Account, App, Grant, Key, KeySensor, User, rows
 
@@ -56,7 +57,22 @@ def of_key(key_id: str, key_password: str) -> Identity | None:
 
 
 def of_token(token: str) -> Identity | None:
-    """Return the identity of an access token; None when it is unknown, expired or revoked."""
+    """Return the identity of an access token; None when it is unknown, expired or revoked.
+
+    One from the handshake with a frob is good in signed calls only.
+    """
+    return _of_token(token, Grant.kind != grants.FROB)
+
+
+def of_signed_token(token: str, client_id: str) -> Identity | None:
+    """Return the identity of an application's token from the handshake with a frob, if it is good.
+
+    That the application signed the call is for :mod:`wotkit.auth.frob` to check.
+    """
+    return _of_token(token, (Grant.kind == grants.FROB) & (App.client_id == client_id))
+
+
+def _of_token(token: str, condition: Any) -> Identity | None:
     query = (
         AccessToken.select(
             Grant.user,
@@ -72,7 +88,8 @@ def of_token(token: str) -> Identity | None:
         .join(User, on=(User.account == Grant.user))
         .join(Account, on=(Account.id == Grant.user))
         .where(
-            (AccessToken.hash == passwords.hash_secret(token))
+            condition
+            & (AccessToken.hash == passwords.hash_secret(token))
             & (AccessToken.expires > times.now())
             & Grant.ended.is_null()
             & (User.enabled == True)  # noqa: E712  # SQL, not Python

@@ -33,6 +33,7 @@ from wotkit.web.pages.entrance import (
     RegisterPage,
 )
 from wotkit.web.pages.errors import install
+from wotkit.web.pages.frob import FrobPage
 from wotkit.web.pages.home import HomePage
 from wotkit.web.pages.keys import KeyPage, KeysPage, NewKeyPage
 from wotkit.web.pages.page import Site
@@ -66,6 +67,7 @@ def table(site: Site) -> Iterator[tuple[str, Any]]:
     yield "/account/keys/new", NewKeyPage(site)
     yield "/account/keys/{key}", KeyPage(site)
     yield "/apps", PublicAppsPage(site)
+    yield "/apps/authorize", FrobPage(site)
     yield "/account/apps", MyAppsPage(site)
     yield "/account/apps/new", NewAppPage(site)
     yield "/account/apps/{app}", AppPage(site)

@@ -66,7 +66,7 @@ class AuthorizePage(Page):
         )
         if isinstance(found, Asked):
             if visitor.session is None:
-                raise GoElsewhere(_login(req.path, query))
+                raise GoElsewhere(login_address(req.path, query))
             if found.may_skip and not _asks_for_consent(query):
                 found = await self._decided(req, visitor, visitor.session, query, ALLOW)
         self._answer(req, resp, visitor, found, query)
@@ -76,7 +76,7 @@ class AuthorizePage(Page):
         visitor = await self.visitor(req)
         if visitor.session is None:
             query = self._asked_in((await read_form(req))["query"])
-            raise GoElsewhere(_login(req.path, query))
+            raise GoElsewhere(login_address(req.path, query))
         form = await self.form(req, visitor)
         query = self._asked_in(form["query"])
         decision = form["decision"]
@@ -162,7 +162,8 @@ def examined(
     return authorize.examine(query, issuer=issuer, settings=site.settings, user=user)
 
 
-def _login(path: str, query: str) -> str:
+def login_address(path: str, query: str) -> str:
+    """Return the address of the login page that leads back to a path with its query."""
     return f"/login?{urllib.parse.urlencode({'next': f'{path}?{query}'})}"
 
 
