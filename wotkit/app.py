@@ -56,6 +56,7 @@ from wotkit.api.v2.apps import (
     AppRotationResource,
     AppsResource,
     DeveloperTokenResource,
+    SigningSecretResource,
 )
 from wotkit.api.v2.audit import AuditResource
 from wotkit.api.v2.batch import BatchResource
@@ -268,6 +269,7 @@ def create_resources(parts: Parts) -> routes.Resources:
         apps=AppsResource(catalog, callers, settings),
         app=AppResource(catalog, callers, settings),
         app_rotation=AppRotationResource(catalog, callers, settings),
+        signing_secret=SigningSecretResource(catalog, callers, settings, parts.secret_key),
         developer_token=DeveloperTokenResource(catalog, callers, settings),
         grants=GrantsResource(catalog, callers),
         grant=GrantResource(catalog, callers),

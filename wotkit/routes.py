@@ -58,6 +58,7 @@ class Resources(NamedTuple):
     apps: Any
     app: Any
     app_rotation: Any
+    signing_secret: Any
     developer_token: Any
     grants: Any
     grant: Any
@@ -141,6 +142,7 @@ def v2(resources: Resources) -> Iterator[Route]:
     yield Route("/apps", resources.apps)
     yield Route("/apps/{app}", resources.app)
     yield Route("/apps/{app}/rotate", resources.app_rotation)
+    yield Route("/apps/{app}/signing-secret", resources.signing_secret)
     yield Route("/apps/{app}/developer-token", resources.developer_token)
     yield Route("/grants", resources.grants)
     yield Route("/grants/{grant}", resources.grant)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.signed import SigningApp
 from wotkit.api.errors import BEARER
 
 if TYPE_CHECKING:
@@ -101,6 +102,26 @@ def test_public_application_has_no_secret_to_rotate(client: Client, people: Peop
     assert made["clientSecret"] is None
     answer = client.post(f"{APPS}/{made['clientId']}/rotate", "alice", {})
     assert answer.status_code == 403
+
+
+def test_signing_secret_is_shown_once_and_replaced(
+    client: Client, plotter: dict[str, Any], people: People, make_key: MakeKey
+) -> None:
+    path = f"{APPS}/{plotter['clientId']}/signing-secret"
+    client.put(f"{APPS}/{plotter['clientId']}", "alice", {"allowFrob": True})
+
+    def status(secret: str) -> int:
+        sent = SigningApp(plotter["clientId"], secret).md5("auth.getFrob")
+        return client.call("GET", "/api/auth.getFrob", params=sent).status_code
+
+    made = [client.post(path, "alice", {}) for _ in range(2)]
+    assert [answer.status_code for answer in made] == [201, 201]
+    assert made[0].headers["cache-control"] == "no-store"
+    old, new = (answer.json()["signingSecret"] for answer in made)
+    assert (status(old), status(new)) == (403, 200)
+    assert new not in client.get(f"{APPS}/{plotter['clientId']}", "alice").text
+    assert client.post(path, "charlie", {}).status_code == 404
+    assert client.post(path, make_key(people.alice), {}).status_code == 403
 
 
 def test_developer_token_reads_until_it_is_revoked(client: Client, plotter: dict[str, Any]) -> None:

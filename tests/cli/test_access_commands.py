@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import re
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from wotkit.auth import credentials
-from wotkit.catalog import Catalog
+from wotkit.auth import credentials, sealing
+from wotkit.catalog import Catalog, apps
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +66,23 @@ def test_rotated_secret_is_another(plotter: dict[str, Any], alice: Wotkit) -> No
     made = alice.json("app", "rotate", plotter["client_id"])
     assert made["client_secret"] != plotter["client_secret"]
     assert made["old_secret_until"] is not None
+
+
+def test_signing_secret_is_printed_once_and_sealed(plotter: dict[str, Any], alice: Wotkit) -> None:
+    client_id = plotter["client_id"]
+    made = alice.json("app", "signing-secret", client_id)
+    assert made["client_id"] == client_id
+    assert made["signing_secret"] not in alice.ok("app", "show", client_id, "--json")
+    key = (alice.data / "secret.key").read_text().strip()
+    with closing(Catalog(alice.data)) as catalog:
+        stored = catalog.read(lambda: apps.by_client_id(client_id))
+    assert stored is not None
+    assert stored.signing_secret is not None
+    opened = sealing.open_sealed(stored.signing_secret, key, about=client_id)
+    assert opened == made["signing_secret"]
+    other = alice.ok("app", "signing-secret", client_id)
+    assert re.fullmatch(r"signing secret  \w{32}\n", other)
+    assert "nobody" in alice.refused("app", "signing-secret", "nobody")
 
 
 def test_developer_token_acts_for_the_owner_until_its_grant_is_revoked(

@@ -8,7 +8,8 @@ import click
 from msgspec import UNSET
 
 from wotkit import times
-from wotkit.auth import passwords
+from wotkit.auth import passwords, sealing
+from wotkit.auth.secret import secret_key
 from wotkit.catalog import apps, users
 from wotkit.catalog.app_checks import KINDS, WEB
 from wotkit.catalog.apps import AppChange
@@ -189,6 +190,31 @@ def rotate(settings: Settings, client_id: str, overlap_hours: float | None, as_j
     with open_catalog(settings) as catalog:
         row = catalog.write(work)
     _print_with_secret(row, secret, as_json)
+
+
+@app.command("signing-secret", epilog=CLIENT_EXAMPLES.format(command="signing-secret"))
+@click.argument("client_id")
+@json_option
+@with_settings
+def signing_secret(settings: Settings, client_id: str, as_json: bool) -> None:
+    """Give the application CLIENT_ID a secret to sign the frob handshake with, and print it."""
+    secret = passwords.make_secret()
+
+    def work() -> AppRow:
+        owner = owner_of(client_id)
+        key = secret_key(settings, settings.data_folder)
+        sealed = sealing.seal(secret, key, about=client_id)
+        return apps.set_signing_secret(owner, client_id, sealed, COMMAND_LINE)
+
+    with open_catalog(settings) as catalog:
+        row = catalog.write(work)
+    if as_json:
+        print_json({"client_id": client_id, "signing_secret": secret})
+        return
+    click.echo(f"signing secret  {secret}")
+    if not row.allow_frob:
+        click.echo("The handshake is off: switch it on in the application's settings.", err=True)
+    click.echo("It is shown only now: note it. The one before no longer works.", err=True)
 
 
 @app.command(epilog=CLIENT_EXAMPLES.format(command="delete"))

@@ -133,6 +133,13 @@ class SecretRotation(Struct, rename="camel", kw_only=True):
     ) = UNSET
 
 
+class SigningSecret(Struct, rename="camel", kw_only=True):
+    """A signing secret, which is shown this once."""
+
+    client_id: str
+    signing_secret: str
+
+
 class TokenWanted(Struct, rename="camel", kw_only=True):
     """What a developer token is to allow."""
 

@@ -17,13 +17,14 @@ from wotkit.api.v2.app_forms import (
     NewApp,
     PublicApp,
     SecretRotation,
+    SigningSecret,
     TokenAnswer,
     TokenWanted,
     attributes,
     change_of,
     public,
 )
-from wotkit.auth import passwords
+from wotkit.auth import passwords, sealing
 from wotkit.catalog import apps, developer
 from wotkit.errors import CannotPerform, MissingScope, NotFound, ValidationFailed
 from wotkit.strict_json import decode
@@ -215,6 +216,40 @@ class AppRotationResource(_AppsResource):
         )
         resp.set_header(*_NO_STORE)
         answer_json(resp, AppWithSecret(**attributes(row), client_secret=secret))
+
+
+class SigningSecretResource(_AppsResource):
+    """``/api/v2/apps/{app}/signing-secret``."""
+
+    def __init__(
+        self, catalog: Catalog, callers: Callers, settings: Settings, secret_key: str
+    ) -> None:
+        super().__init__(catalog, callers, settings)
+        self._secret_key = secret_key
+
+    @operation(
+        tag=TAG,
+        summary="Give an application a signing secret",
+        description="The older handshake with a frob is signed with it. The one before ends at "
+        "once. `allowFrob` switches the handshake on.",
+        privacy="private",
+        user_only=True,
+        returns={201: Returns("The secret, this once.", SigningSecret)},
+    )
+    async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, app: str) -> None:
+        """Make a signing secret and answer it."""
+        identity = await self._callers.identify_user(req, _WHAT)
+        actor = self._callers.actor(req, identity)
+        secret = passwords.make_secret()
+
+        def give() -> None:
+            apps.get(identity, app)  # before the secret is sealed for it
+            sealed = sealing.seal(secret, self._secret_key, about=app)
+            apps.set_signing_secret(identity, app, sealed, actor)
+
+        await self._catalog.writing(give)
+        resp.set_header(*_NO_STORE)
+        answer_json(resp, SigningSecret(client_id=app, signing_secret=secret), 201)
 
 
 class DeveloperTokenResource(_AppsResource):
