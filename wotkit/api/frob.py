@@ -158,6 +158,8 @@ class _Handshake:
         def signed() -> Any:
             return work(frob.signer(call, self._secret_key), call.params)
 
+        # first without the lock of writers, which strangers are not to hold
+        await self._catalog.reading(frob.signer, call, self._secret_key)
         return await self._catalog.writing(signed)
 
 

@@ -40,6 +40,7 @@ _APART: Final = ("/api/oauth/", "/api/oauthv2/", "/api/auth.")
 _REF: Final = "#/components/schemas/{name}"
 _FORM: Final = "application/x-www-form-urlencoded"
 _JSON: Final = "application/json"
+_XML: Final = "application/xml"
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 
@@ -339,11 +340,14 @@ def _refusals(each: Described) -> dict[str, Any]:
     by_status: dict[int, list[errors.Code]] = {}
     for code in sorted(kind.code for kind in _kinds(each)):
         by_status.setdefault(STATUS[code.category], []).append(code)
+    content: dict[str, Any] = {_JSON: {"schema": {"$ref": _REF.format(name="Error")}}}
+    if any(_XML in answer.also for answer in each.operation.returns.values()):
+        content[_XML] = {"schema": {"type": "string"}}
     found: dict[str, Any] = {}
     for status, codes in sorted(by_status.items()):
         tree: dict[str, Any] = {
             "description": "; ".join(f"{code.number} {code.message}" for code in codes),
-            "content": {_JSON: {"schema": {"$ref": _REF.format(name="Error")}}},
+            "content": content,
             "x-codes": [code.number for code in codes],
         }
         if status in _HEADERS_OF_STATUS:
