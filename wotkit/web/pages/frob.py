@@ -132,7 +132,7 @@ class FrobPage(Page):
         visitor: Visitor,
         refused: Refused,
     ) -> None:
-        self.show(req, resp, "authorize_refused.html", visitor, status=400, refused=refused)
+        self.show(req, resp, "frob_refused.html", visitor, status=400, refused=refused)
 
 
 def _malformed(developer: str) -> Refused:
