@@ -1,6 +1,8 @@
 """Points: what the inputs with several measurements have in common."""
 
+import contextlib
 import re
+import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, Generic, TypeVar
@@ -129,3 +131,13 @@ def sensor_from(text: str) -> str:
     if not name or not re.match(r"[a-z_]", name):
         name = f"_{name}"
     return name[:50].ljust(4, "_")
+
+
+def tidy_float32(value: float) -> float:
+    """The shortest decimal number that has this value in 32 bits: 21.1, not 21.100000381."""
+    for digits in range(6, 9):
+        short = float(f"{value:.{digits}g}")
+        with contextlib.suppress(OverflowError):
+            if struct.unpack("f", struct.pack("f", short))[0] == value:
+                return short
+    return value
