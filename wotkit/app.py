@@ -66,18 +66,21 @@ from wotkit.api.v2.ingest import IngestResource
 from wotkit.api.v2.keys import KeyResource, KeyRotationResource, KeysResource
 from wotkit.api.v2.readings import LatestResource, ReadingResource
 from wotkit.api.v2.readings import ReadingsResource as ReadingsResourceV2
+from wotkit.api.v2.stream import StreamResource
+from wotkit.api.v2.stream_caller import StreamCallers
 from wotkit.auth.authenticator import Authenticator
 from wotkit.auth.secret import secret_key
 from wotkit.catalog import Catalog
 from wotkit.catalog.watch import TurnWatch
 from wotkit.control.channel import Channel
-from wotkit.edge import ROUTE, Edge
+from wotkit.edge import ROUTE, Connections, Edge
 from wotkit.ingest.accept import Ingest
 from wotkit.ingest.directory import SensorDirectory
 from wotkit.ingest.door import Door
 from wotkit.ingest.rates import RateLimiter
 from wotkit.live.hub import Hub
-from wotkit.metrics import Collector, IngestMetrics, RequestMetrics, SizeMetrics
+from wotkit.live.streams import Streams
+from wotkit.metrics import Collector, IngestMetrics, LiveMetrics, RequestMetrics, SizeMetrics
 from wotkit.readings.readers import ReaderPool
 from wotkit.readings.sqlite import FILE_NAME, SqliteStore
 from wotkit.upkeep.housekeeping import Housekeeping
@@ -129,6 +132,11 @@ class Parts:
             settings.ingest,
             self.ingest_metrics,
         )
+        self.live_metrics = LiveMetrics()
+        self.streams = Streams(
+            self.catalog, self.hub, self.readers, settings.live, self.live_metrics
+        )
+        self.connections = Connections()
         self.channel = Channel(self.catalog, self.catalog.watch_messages(), settings.control)
         self.housekeeping = Housekeeping(
             self.catalog, self.door, self.authenticator, self.channel, settings
@@ -141,14 +149,16 @@ class Parts:
         self.courier.start()
         self.housekeeping.start()
 
-    def stop_waiting(self) -> None:
+    async def stop_waiting(self) -> None:
         """Answer requests that wait for something to happen; the server is about to stop."""
         self.channel.stop_waiting()
+        await self.streams.stop()
 
     async def stop(self) -> None:
         """Finish what was accepted, then close everything."""
         await self.housekeeping.stop()
         await self.channel.close()
+        await self.streams.close()
         await self.door.close()
         await self.evaluator.stop()
         await self.courier.stop()
@@ -202,7 +212,13 @@ def create_app(settings: Settings) -> Edge:
     shortcut = Shortcut(
         entrance, parts.authenticator, parts.directory, parts.ingest, settings.http.max_body_bytes
     )
-    return Edge(shortcut, settings, parts.requests, stop_waiting=parts.stop_waiting)
+    return Edge(
+        shortcut,
+        settings,
+        parts.requests,
+        stop_waiting=parts.stop_waiting,
+        connections=parts.connections,
+    )
 
 
 def _create_site(parts: Parts) -> Any:
@@ -252,6 +268,9 @@ def create_resources(parts: Parts) -> routes.Resources:
         latest=LatestResource(callers, parts.directory, parts.readers),
         batch=BatchResource(*data, parts.ingest),
         ingest=IngestResource(callers, parts.ingest, settings),
+        stream=StreamResource(
+            StreamCallers(callers, catalog, settings), parts.streams, parts.connections
+        ),
         messages=MessagesResource(callers, parts.channel, settings),
         message=MessageResource(catalog, callers),
         control_subscription=SubscriptionResource(catalog, callers, parts.channel, settings),
@@ -291,6 +310,7 @@ def create_resources(parts: Parts) -> routes.Resources:
             Collector(
                 parts.requests.families,
                 parts.ingest_metrics.families,
+                parts.live_metrics.families,
                 SizeMetrics(parts.catalog.size_bytes, parts.store.size_bytes).families,
             )
         ),

@@ -18,7 +18,7 @@ from msgspec import Struct
 from wotkit.errors import WotkitError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Collection
 
     from wotkit.metrics import Histogram, RequestMetrics
     from wotkit.settings import Settings
@@ -39,8 +39,8 @@ FIXED_HEADERS: Final = (
 _GIVEN_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _METHODS: Final = b"GET, POST, PUT, DELETE, OPTIONS"
 _ALLOWED_HEADERS: Final = (
-    b"Authorization, Content-Encoding, Content-Type, Idempotency-Key, X-DataSource-Auth, "
-    b"X-Request-Id"
+    b"Authorization, Content-Encoding, Content-Type, Idempotency-Key, Last-Event-ID, "
+    b"X-DataSource-Auth, X-Request-Id"
 )
 _EXPOSED_HEADERS: Final = (
     b"Location, Link, Retry-After, X-Request-Id, Idempotent-Replayed, X-Total-Truncated"
@@ -50,6 +50,7 @@ _COUNTED_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DEL
 """Methods with a metric of their own; clients may send any word."""
 _LOGGED_PATH: Final = 500
 _SLOW_SECONDS: Final = 1.0
+_SWITCHED: Final = 101
 
 _log: Final = logging.getLogger("wotkit.requests")
 
@@ -61,6 +62,25 @@ class _Kind(Struct, frozen=True):
     logged: bool
 
 
+class Connections:
+    """The connections of the server that runs the application, to close one by force."""
+
+    def __init__(self) -> None:
+        self.open: Collection[Any] = ()
+        """uvicorn's protocols, of HTTP and WebSocket; the server says where they are."""
+
+    def abort(self, scope: Any) -> None:
+        """Close the connection of a request at once, whatever still waits to be sent on it.
+
+        An orderly end would wait for ever for a client that does not read.
+        """
+        for connection in tuple(self.open):
+            cycle = getattr(connection, "cycle", None)
+            if getattr(connection if cycle is None else cycle, "scope", None) is scope:
+                connection.transport.abort()
+                return
+
+
 class Edge:
     """Wraps an ASGI application."""
 
@@ -70,10 +90,12 @@ class Edge:
         settings: Settings,
         metrics: RequestMetrics,
         *,
-        stop_waiting: Callable[[], None] | None = None,
+        stop_waiting: Callable[[], Awaitable[None]] | None = None,
+        connections: Connections | None = None,
     ) -> None:
         self._app = app
         self._stop_waiting = stop_waiting
+        self.connections = Connections() if connections is None else connections
         self._metrics = metrics
         self._origins = frozenset(origin.encode() for origin in settings.http.cors_origins)
         self._any_origin = b"*" in self._origins
@@ -86,7 +108,7 @@ class Edge:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection or request."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, self._noting_handshake(scope, send))
             return
         started = perf_counter()
         request_id = self._prefix + b"%x" % self._count()
@@ -115,10 +137,10 @@ class Edge:
 
         await self._app(scope, receive, observed_send)
 
-    def stop_waiting(self) -> None:
+    async def stop_waiting(self) -> None:
         """Have requests answered that wait for something to happen: the server is to stop."""
         if self._stop_waiting is not None:
-            self._stop_waiting()
+            await self._stop_waiting()
 
     def _observe(self, scope: Any, status: int, seconds: float) -> None:
         kind = (scope.get(ROUTE), scope["method"], status)
@@ -154,6 +176,23 @@ class Edge:
         if isinstance(error, WotkitError):
             fields["code"] = error.code.number
         _log.info("request", extra={"fields": fields})
+
+    def _noting_handshake(self, scope: Any, send: Any) -> Any:
+        """Return ``send``; the handshake of a WebSocket is counted and logged as a request."""
+        if scope["type"] != "websocket":
+            return send
+        started = perf_counter()
+        request_id = self._prefix + b"%x" % self._count()
+        scope[REQUEST_ID] = request_id.decode()
+        scope["method"] = "GET"
+
+        def observed_send(message: Any) -> Any:
+            if message["type"] == "websocket.accept":
+                message.setdefault("headers", []).append((b"x-request-id", request_id))
+                self._observe(scope, _SWITCHED, perf_counter() - started)
+            return send(message)
+
+        return observed_send
 
     async def _preflight(self, origin: bytes, request_id: bytes, send: Any) -> None:
         headers = [

@@ -385,6 +385,17 @@ class TooManySubscriptions(WotkitError):
     )
 
 
+class TooManyStreams(WotkitError):
+    """A user has as many live streams open as may be."""
+
+    code = Code(
+        1507,
+        Category.TOO_MANY,
+        "Too many live streams",
+        "Close one, or follow more sensors with one stream. The limit is live.max_per_user.",
+    )
+
+
 class Overloaded(WotkitError):
     """The queue of readings to store is full."""
 

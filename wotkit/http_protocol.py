@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -12,10 +12,18 @@ from wotkit import strict_json
 from wotkit.api import errors as api_errors
 from wotkit.errors import MalformedBody, TooLarge, WotkitError
 
+if TYPE_CHECKING:
+    import asyncio
+
 MAX_HEAD_BYTES: Final = 65_536
 """Bytes of a request line and headers that may arrive before they are complete."""
 
+MAX_MESSAGE_BYTES: Final = 1_048_576
+"""Bytes that one WebSocket message of a client may have."""
+
 _log: Final = logging.getLogger("wotkit.requests")
+_quiet: Final = logging.getLogger("wotkit.websocket")
+_quiet.setLevel(logging.WARNING)
 
 
 class Protocol(HttpToolsProtocol):
@@ -56,3 +64,16 @@ class Protocol(HttpToolsProtocol):
         _log.info("not a request", extra={"fields": fields | {"code": error.code.number}})
         self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
         self.transport.close()
+
+
+def websocket_protocol(**given: Any) -> asyncio.Protocol:
+    """Return the protocol of a connection that becomes a WebSocket (RFC 6455).
+
+    What it needs is in memory only from the first one on.
+    """
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+    protocol = WebSocketsSansIOProtocol(**given)
+    # it logs whole addresses, and these may hold access tokens
+    protocol.logger = protocol.conn.logger = _quiet
+    return protocol

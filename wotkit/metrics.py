@@ -119,6 +119,38 @@ class IngestMetrics:
             yield family
 
 
+class LiveMetrics:
+    """Live streams: how many are open, what they were offered, how they ended."""
+
+    def __init__(self) -> None:
+        self._open: Callable[[], int] = int
+        self.readings = 0
+        self.ended: dict[str, int] = {}
+
+    def watch(self, count: Callable[[], int]) -> None:
+        """Ask ``count`` how many streams are open."""
+        self._open = count
+
+    def end(self, code: str) -> None:
+        """Count a stream that ended."""
+        self.ended[code] = self.ended.get(code, 0) + 1
+
+    def families(self) -> Iterator[Metric]:
+        """Yield the metrics."""
+        yield GaugeMetricFamily("wotkit_live_streams", "Live streams open", value=self._open())
+        yield CounterMetricFamily(
+            "wotkit_live_readings",
+            "Readings for live streams, once for each stream that follows",
+            value=self.readings,
+        )
+        ended = CounterMetricFamily(
+            "wotkit_live_ended", "Live streams that ended, by reason", labels=["code"]
+        )
+        for code, count in self.ended.items():
+            ended.add_metric([code], count)
+        yield ended
+
+
 class SizeMetrics:
     """How much room the data takes."""
 

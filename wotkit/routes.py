@@ -41,6 +41,7 @@ class Resources(NamedTuple):
     latest: Any
     batch: Any
     ingest: Any
+    stream: Any
     messages: Any
     message: Any
     control_subscription: Any
@@ -129,6 +130,7 @@ def v2(resources: Resources) -> Iterator[Route]:
     yield Route("/sensors/{sensor}/latest", resources.latest)
     yield Route("/data", resources.batch)
     yield Route("/ingest", resources.ingest)
+    yield Route("/stream", resources.stream)
     yield Route("/alerts", resources.alerts)
     yield Route("/alerts/{alert}", resources.alert)
     yield Route("/alerts/{alert}/test", resources.alert_test)

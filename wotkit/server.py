@@ -57,10 +57,11 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, app: Edge) -> None:
         super().__init__(config)
         self._app = app
+        app.connections.open = self.server_state.connections
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop, without waiting for requests that would only wait themselves."""
-        self._app.stop_waiting()
+        await self._app.stop_waiting()
         await super().shutdown(sockets)
 
 
@@ -69,7 +70,7 @@ class Worker(uvicorn_worker.UvicornWorker):  # type: ignore[misc]  # shipped wit
 
     CONFIG_KWARGS: Final[dict[str, Any]] = {
         "loop": "uvloop",
-        "ws": "none",
+        "ws_per_message_deflate": False,
         "lifespan": "on",
         "server_header": False,
         "access_log": False,
@@ -91,9 +92,12 @@ class Worker(uvicorn_worker.UvicornWorker):  # type: ignore[misc]  # shipped wit
         What a request makes is freed by reference counts; the default thresholds would walk every
         module and class again and again under load.
         """
-        from wotkit.http_protocol import Protocol  # as the application: in a worker only
+        # as the application: in a worker only
+        from wotkit.http_protocol import MAX_MESSAGE_BYTES, Protocol, websocket_protocol
 
         self.config.http = Protocol
+        self.config.ws = websocket_protocol
+        self.config.ws_max_size = MAX_MESSAGE_BYTES
         _end_with_the_main_process()
         gc.collect()
         gc.freeze()

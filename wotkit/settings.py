@@ -267,6 +267,36 @@ class ControlSettings(Struct, frozen=True, kw_only=True):
     ] = 10_000
 
 
+class LiveSettings(Struct, frozen=True, kw_only=True):
+    """Live streams of readings."""
+
+    max_streams: Annotated[
+        int, _count("Streams that may be open at a time; more is answered 503.")
+    ] = 2_000
+    max_per_user: Annotated[
+        int,
+        _count(
+            "Streams one user may have open; more is answered 429. Those without credentials count "
+            "by their address."
+        ),
+    ] = 100
+    max_sensors: Annotated[int, _count("Sensors one stream may follow.")] = 10_000
+    queue_readings: Annotated[
+        int, _count("Readings that may wait for one stream's client; beyond it, it is cut off.")
+    ] = 1_000
+    queue_bytes: Annotated[
+        int, _count("Bytes of readings that may wait for one stream's client, likewise.")
+    ] = 1_048_576
+    heartbeat_seconds: Annotated[
+        float,
+        Meta(ge=0.1, description="Seconds without a reading after which a heartbeat is sent."),
+    ] = 15.0
+    stall_seconds: Annotated[
+        float,
+        Meta(ge=0.1, description="Seconds after which a client that takes nothing is cut off."),
+    ] = 30.0
+
+
 class AlertSettings(Struct, frozen=True, kw_only=True):
     """Alerts, their inbox and their deliveries."""
 
@@ -374,6 +404,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ingest: IngestSettings = IngestSettings()
     query: QuerySettings = QuerySettings()
     control: ControlSettings = ControlSettings()
+    live: LiveSettings = LiveSettings()
     alerts: AlertSettings = AlertSettings()
     mail: MailSettings = MailSettings()
     web: WebSettings = WebSettings()

@@ -11,8 +11,11 @@ from typing import Any, Final
 from msgspec import Struct
 
 from wotkit import times
+from wotkit.catalog.identity import ADMIN, EVERYDAY, Identity, accounts_of
 from wotkit.catalog.models import Account, User, WebSession, changed, rows
 
+COOKIE: Final = "wotkit_session"
+"""The name under which a browser keeps its session's secret."""
 TOUCH_SECONDS: Final = 60
 """How often at most the last use of a session is written."""
 _AGENT: Final = 200
@@ -101,6 +104,17 @@ def _rows(condition: Any) -> list[SessionRow]:
         SessionRow(**dict(zip(SessionRow.__struct_fields__, values, strict=True)))
         for values in rows(query)
     ]
+
+
+def identity_of(session: SessionRow) -> Identity:
+    """Return the signed-in user as the catalog's verbs want it."""
+    return Identity(
+        user_id=session.user_id,
+        username=session.username,
+        accounts=accounts_of(session.user_id),
+        scopes=EVERYDAY | {ADMIN} if session.admin else EVERYDAY,
+        admin=session.admin,
+    )
 
 
 def touch(secret_hash: str, address: str) -> None:

@@ -12,7 +12,7 @@ from wotkit.api.caller import address_of
 from wotkit.auth import passwords
 from wotkit.catalog import sessions
 from wotkit.catalog.audit import Actor
-from wotkit.catalog.identity import ADMIN, EVERYDAY, Identity, accounts_of
+from wotkit.catalog.sessions import COOKIE as SESSION
 from wotkit.catalog.sessions import Lifetimes
 from wotkit.errors import CannotPerform, MalformedBody, TooLarge, WotkitError
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from wotkit.settings import Settings
     from wotkit.web.pages.signing import Signer
 
-SESSION: Final = "wotkit_session"
 VISIT: Final = "wotkit_visit"
 NOTICE: Final = "wotkit_notice"
 
@@ -112,15 +111,7 @@ def local_path(text: str) -> str:
     return text if plain and text.startswith("/") and not text.startswith("//") else "/"
 
 
-def identity_of(session: SessionRow) -> Identity:
-    """Return the signed-in user as the catalog's verbs want it; for a unit of work."""
-    return Identity(
-        user_id=session.user_id,
-        username=session.username,
-        accounts=accounts_of(session.user_id),
-        scopes=EVERYDAY | {ADMIN} if session.admin else EVERYDAY,
-        admin=session.admin,
-    )
+identity_of = sessions.identity_of
 
 
 class Page:
