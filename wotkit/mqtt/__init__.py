@@ -1,0 +1,1 @@
+"""MQTT: gateways publish readings and receive commands with the keys they use over HTTP."""
