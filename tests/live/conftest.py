@@ -37,7 +37,7 @@ HERE = Actor("tests", "127.0.0.1")
 PATIENCE = 10
 
 
-def make_sensor(catalog: Catalog, owner: Identity, name: str, **attributes: Any) -> int:
+def make_sensor(catalog: Catalog, creator: Identity, name: str, **attributes: Any) -> int:
     """Add a sensor, private unless told otherwise, and return its id."""
     sensor = NewSensor(
         name=name,
@@ -47,7 +47,7 @@ def make_sensor(catalog: Catalog, owner: Identity, name: str, **attributes: Any)
         fields=fields.DEFAULTS,
         **attributes,
     )
-    return catalog.write(sensors.create, owner, sensor, HERE).id
+    return catalog.write(sensors.create, creator, sensor, HERE).id
 
 
 class Live:
