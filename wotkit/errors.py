@@ -385,6 +385,18 @@ class TooManySubscriptions(WotkitError):
     )
 
 
+class TooManySessions(WotkitError):
+    """A key has as many MQTT sessions that are kept as it may have."""
+
+    code = Code(
+        1508,
+        Category.TOO_MANY,
+        "Too many sessions",
+        "Connect with the client id of before, or with a session expiry of 0. The limit is "
+        "mqtt.max_sessions_per_key.",
+    )
+
+
 class TooManyStreams(WotkitError):
     """A user has as many live streams open as may be."""
 

@@ -393,6 +393,91 @@ class LogSettings(Struct, frozen=True, kw_only=True):
     ] = "logfmt"
 
 
+class MqttSettings(Struct, frozen=True, kw_only=True):
+    """Gateways over MQTT."""
+
+    enabled: Annotated[bool, Meta(description="Whether the server speaks MQTT itself.")] = True
+    host: Annotated[
+        str, Meta(description="Address to listen on; empty means that of server.host.")
+    ] = ""
+    port: Annotated[
+        int, Meta(ge=0, le=65535, description="TCP port of MQTT without TLS; 0 takes any.")
+    ] = 1883
+    tls_port: Annotated[
+        int, Meta(ge=0, le=65535, description="TCP port of MQTT with TLS; 0 takes any.")
+    ] = 8883
+    tls_certificate: Annotated[
+        str,
+        Meta(description="PEM file of the certificate with its chain; empty means no TLS here."),
+    ] = ""
+    tls_key: Annotated[str, Meta(description="PEM file of the certificate's key.")] = ""
+    backlog: Annotated[int, _count("Connections the kernel queues before they are accepted.")] = (
+        2048
+    )
+    max_packet_bytes: Annotated[
+        int,
+        Meta(ge=1024, le=268_435_455, description="Bytes of a packet from a client at most."),
+    ] = 262_144
+    receive_maximum: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=65_535,
+            description="Publishes of a client that wait for their acknowledgement at most.",
+        ),
+    ] = 100
+    connect_seconds: Annotated[
+        float, Meta(gt=0, description="Seconds within which a connection must say who it is.")
+    ] = 10.0
+    max_keep_alive_seconds: Annotated[
+        int,
+        Meta(
+            ge=5,
+            le=65_535,
+            description="Seconds after which a silent client must ping, at most; also for those "
+            "that ask for more or for none.",
+        ),
+    ] = 300
+    max_session_seconds: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Seconds at most for which a session is kept after its connection ended.",
+        ),
+    ] = 604_800
+    max_sessions_per_key: Annotated[int, _count("Sessions of one key that are kept at most.")] = (
+        1000
+    )
+    max_connections: Annotated[int, _count("Connections of all clients at most.")] = 20_000
+    max_connections_per_key: Annotated[int, _count("Connections of one key at most.")] = 2000
+    max_subscriptions: Annotated[int, _count("Subscriptions of one session at most.")] = 1000
+    max_pending: Annotated[
+        int,
+        _count(
+            "Publishes of all clients that wait for their commit at most; beyond it the server "
+            "reads no more from the clients until there is room."
+        ),
+    ] = 50_000
+    max_topic_aliases: Annotated[
+        int, Meta(ge=0, le=65_535, description="Topic aliases of a connection at most.")
+    ] = 16
+    max_unsent_bytes: Annotated[
+        int,
+        Meta(
+            ge=1024,
+            description="Bytes that may wait for a client to read them; beyond it the client is "
+            "disconnected.",
+        ),
+    ] = 1_048_576
+    stall_seconds: Annotated[
+        float,
+        Meta(gt=0, description="Seconds a client may leave unread what it is sent."),
+    ] = 30.0
+    commands_in_flight: Annotated[
+        int, _count("Messages to actuators that a client has not acknowledged at most.")
+    ] = 20
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Every setting, by section."""
 
@@ -405,6 +490,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     query: QuerySettings = QuerySettings()
     control: ControlSettings = ControlSettings()
     live: LiveSettings = LiveSettings()
+    mqtt: MqttSettings = MqttSettings()
     alerts: AlertSettings = AlertSettings()
     mail: MailSettings = MailSettings()
     web: WebSettings = WebSettings()

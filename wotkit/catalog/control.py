@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
-from peewee import SQL, fn
+from peewee import fn
 
 from wotkit import times
-from wotkit.catalog import references
+from wotkit.catalog import commands, references
 from wotkit.catalog.accounts import next_id
 from wotkit.catalog.bulk import among
 from wotkit.catalog.identity import controllable, visible, writable
@@ -70,6 +70,8 @@ class Sent(NamedTuple):
     sensor_id: int
     subscriptions: Sequence[int]
     """Whose message it is."""
+    sessions: Sequence[int] = ()
+    """Sessions of MQTT clients whose message it is."""
 
 
 class Outlook(NamedTuple):
@@ -125,7 +127,8 @@ def send(
     listening = (ControlSubscription.sensor == sensor.id) & _alive(now, settings)
     listeners = ControlSubscription.select(ControlSubscription.id).where(listening)
     ids = [subscription for (subscription,) in rows(listeners)]
-    if expires_seconds is None and not ids:
+    sessions = commands.followers(sensor.id)
+    if expires_seconds is None and not ids and not sessions:
         return Sent(None, sensor.id, ())
     _make_room(sensor.id, now, settings.max_messages)
     message_id = next_id("control_message")
@@ -138,7 +141,8 @@ def send(
         body=body,
     ).execute()
     _deliver([(subscription, message_id) for subscription in ids])
-    return Sent(message_id, sensor.id, ids)
+    commands.deliver(sessions, message_id)
+    return Sent(message_id, sensor.id, ids, sessions)
 
 
 def subscribe(identity: Identity, reference: str, settings: ControlSettings) -> int:
@@ -299,7 +303,9 @@ def sweep(settings: ControlSettings) -> None:
     """Remove subscriptions that nobody uses, and messages that nobody waits for."""
     now = times.now()
     changed(ControlSubscription.delete().where(~_alive(now, settings)))
-    changed(ControlMessage.delete().where(ControlMessage.expires.is_null() & _nobody_waits()))
+    changed(
+        ControlMessage.delete().where(ControlMessage.expires.is_null() & commands.nobody_waits())
+    )
     old = now - KEPT_SECONDS * times.MICROSECONDS
     changed(ControlMessage.delete().where(ControlMessage.expires < old))
 
@@ -324,11 +330,6 @@ def _due(now: int, settings: ControlSettings) -> Any:
     return ControlDelivery.handed.is_null() | again
 
 
-def _nobody_waits() -> Any:
-    this = ControlDelivery.message == ControlMessage.id
-    return ~fn.EXISTS(ControlDelivery.select(SQL("1")).where(this))
-
-
 def _own(identity: Identity, subscription: int, now: int, settings: ControlSettings) -> int:
     """Return the sensor of a subscription of the caller's, if it may still write to it."""
     own = (ControlSubscription.id == subscription) & (ControlSubscription.user == identity.user_id)
@@ -348,7 +349,7 @@ def _make_room(sensor_id: int, now: int, most: int) -> None:
     if ControlMessage.select().where(of_sensor).count() < most:
         return
     over = (ControlMessage.expires <= now) | ControlMessage.acknowledged.is_null(False)
-    finished = over | (ControlMessage.expires.is_null() & _nobody_waits())
+    finished = over | (ControlMessage.expires.is_null() & commands.nobody_waits())
     if not changed(ControlMessage.delete().where(of_sensor & finished)):
         raise TooManyMessages(f"{most} messages wait to be received", retry_after=1)
 
@@ -367,7 +368,9 @@ def _hand_out(subscription: int, messages: Iterable[Message], now: int) -> None:
     own = ControlDelivery.subscription == subscription
     if ids:
         changed(ControlDelivery.delete().where(own & among(ControlDelivery.message, ids)))
-        changed(ControlMessage.delete().where(among(ControlMessage.id, ids) & _nobody_waits()))
+        changed(
+            ControlMessage.delete().where(among(ControlMessage.id, ids) & commands.nobody_waits())
+        )
     ids = [message.id for message in messages if message.expires is not None]
     if ids:
         handed = own & among(ControlDelivery.message, ids)

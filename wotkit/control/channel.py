@@ -15,11 +15,11 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from wotkit import times
-from wotkit.catalog import control
+from wotkit.catalog import commands, control
 from wotkit.errors import Overloaded, WotkitError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from wotkit.catalog.control import Message, Sent
     from wotkit.catalog.database import Catalog
@@ -51,6 +51,8 @@ class Channel:
         self._settings = settings
         self._waiting: dict[int, dict[asyncio.Event, None]] = {}
         """Who waits for the messages of a subscription, in the order of coming."""
+        self._following: dict[int, Callable[[], None]] = {}
+        """Whom to call when there may be a message for a session of an MQTT client."""
         self._count = 0
         self._used: set[int] = set()
         self._seen = 0
@@ -86,6 +88,7 @@ class Channel:
         if sent.id == self._seen + 1:
             self._seen = sent.id
         self._wake(sent.subscriptions)
+        self._call(sent.sessions)
         return sent
 
     async def receive(self, identity: Identity, subscription: int, seconds: float) -> list[Message]:
@@ -113,6 +116,19 @@ class Channel:
                     break
                 await _until(event, min(left, _seconds_to(outlook.again)))
         return []
+
+    def follow(self, session: int, callback: Callable[[], None]) -> None:
+        """Call ``callback`` whenever there may be a message for a session, until it is unfollowed.
+
+        It is called on the event loop's thread, takes note and returns.
+        """
+        self._following[session] = callback
+        self._start_watching()
+
+    def unfollow(self, session: int, callback: Callable[[], None]) -> None:
+        """Call it no more; nothing happens when another one has taken its place."""
+        if self._following.get(session) == callback:
+            del self._following[session]
 
     def stop_waiting(self) -> None:
         """Let everybody who waits go, with nothing; nobody waits from now on."""
@@ -175,6 +191,13 @@ class Channel:
                 event.set()
                 break
 
+    def _call(self, sessions: Iterable[int]) -> None:
+        """Tell the clients of sessions that there may be a message."""
+        for session in sessions:
+            callback = self._following.get(session)
+            if callback is not None:
+                callback()
+
     async def _take(self, identity: Identity, subscription: int) -> list[Message]:
         """Take messages, together with all others who are about to: one transaction for many."""
         future: asyncio.Future[list[Message]] = asyncio.get_running_loop().create_future()
@@ -207,7 +230,7 @@ class Channel:
 
     def _look_around(self) -> None:
         """Ask the watch, and go on while anybody waits."""
-        if self._stopping or not self._waiting:
+        if self._stopping or not (self._waiting or self._following):
             self._watching = False
             return
         if self._watch.revision() > self._seen and self._catching_up is None:
@@ -219,6 +242,7 @@ class Channel:
         before, now = self._seen, self._watch.seen
         try:
             self._wake(await self._catalog.reading(control.recipients, before))
+            self._call(await self._catalog.reading(commands.recipients, before))
             self._seen = max(self._seen, now)
         except WotkitError as error:
             _log.warning("messages of other processes are looked for again: %s", error)

@@ -45,6 +45,13 @@ from wotkit.catalog.models.base import (
     rows,
 )
 from wotkit.catalog.models.control import ControlDelivery, ControlMessage, ControlSubscription
+from wotkit.catalog.models.mqtt import (
+    ControlResult,
+    MqttDelivery,
+    MqttSession,
+    MqttStatus,
+    MqttSubscription,
+)
 from wotkit.catalog.models.sensors import (
     DroppedSensor,
     Field,
@@ -115,6 +122,11 @@ MODELS: Final[tuple[type[Base], ...]] = (
     Frob,
     WebSession,
     OneTimeLink,
+    MqttSession,
+    MqttSubscription,
+    MqttDelivery,
+    MqttStatus,
+    ControlResult,
     Lease,
     Revision,
 )
@@ -135,6 +147,7 @@ __all__ = [
     "Base",
     "ControlDelivery",
     "ControlMessage",
+    "ControlResult",
     "ControlSubscription",
     "Counter",
     "DeviceCode",
@@ -153,6 +166,10 @@ __all__ = [
     "LoginFailure",
     "Member",
     "Metadata",
+    "MqttDelivery",
+    "MqttSession",
+    "MqttStatus",
+    "MqttSubscription",
     "OneTimeLink",
     "Org",
     "PendingCast",
