@@ -43,6 +43,18 @@ class Protocol(HttpToolsProtocol):
         if self._head > MAX_HEAD_BYTES and not self.transport.is_closing():
             self._refuse(TooLarge(f"the headers have more than {MAX_HEAD_BYTES} bytes"))
 
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over, unless the handshake is more than a WebSocket's parser takes.
+
+        Its limits are lower than those of HTTP, and beyond them it just waits for another one.
+        """
+        super().handle_websocket_upgrade()
+        successor: Any = self.transport.get_protocol()
+        if not successor.handshake_initiated:
+            self.connections.discard(successor)
+            self.transport.set_protocol(self)
+            self._refuse(MalformedBody("the handshake of the WebSocket is too long or malformed"))
+
     def send_400_response(self, _: str) -> None:
         """Refuse what is no HTTP, and close the connection."""
         self._refuse(MalformedBody("the request is not well-formed HTTP"))
