@@ -151,7 +151,10 @@ def _declared(section: type[Any]) -> dict[str, tuple[str, Setting, object]]:
     found: dict[str, tuple[str, Setting, object]] = {}
     for field in dataclasses.fields(section):
         declaration = hints[field.name].__metadata__[0]
-        found[declaration.key or field.name] = (field.name, declaration, field.default)
+        default = field.default
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        found[declaration.key or field.name] = (field.name, declaration, default)
     return found
 
 

@@ -9,7 +9,8 @@ from gateway_agent.inputs.base import Context, Failure, Input, Kind, sensor_name
 from gateway_agent.inputs.lines import LineSplitter
 from gateway_agent.inputs.points import Points
 from gateway_agent.inputs.process import Program, run
-from gateway_agent.inputs.records import Novelty, RecordConfig, RecordParser, declared
+from gateway_agent.inputs.record_config import RecordConfig
+from gateway_agent.inputs.records import Novelty, RecordParser, declared
 from gateway_agent.inputs.stream import StreamInput
 from gateway_agent.reading import Sample, SensorSpec
 from gateway_agent.settings import Setting, WrongSetting, choice, duration, path, texts

@@ -7,7 +7,8 @@ from typing import Annotated, Final, Literal
 
 from gateway_agent.inputs.base import Context, Failure, Input, Kind, sensor_name
 from gateway_agent.inputs.points import Points
-from gateway_agent.inputs.records import RecordConfig, RecordParser, declared
+from gateway_agent.inputs.record_config import RecordConfig
+from gateway_agent.inputs.records import RecordParser, declared
 from gateway_agent.inputs.tail import Line, Position, Tail
 from gateway_agent.reading import Sample, SensorSpec
 from gateway_agent.settings import Setting, choice, duration, path

@@ -10,7 +10,8 @@ import serial  # type: ignore[import-untyped]  # its types are a package of thei
 from gateway_agent.inputs.base import Context, Failure, Input, Kind, sensor_name
 from gateway_agent.inputs.lines import LineSplitter
 from gateway_agent.inputs.points import Points
-from gateway_agent.inputs.records import RecordConfig, RecordParser, declared
+from gateway_agent.inputs.record_config import RecordConfig
+from gateway_agent.inputs.records import RecordParser, declared
 from gateway_agent.inputs.stream import StreamInput
 from gateway_agent.reading import Sample, SensorSpec
 from gateway_agent.settings import Setting, WrongSetting, choice, duration, flag, text, whole
