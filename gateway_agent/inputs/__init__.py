@@ -7,7 +7,15 @@ needs (`type = "python"`) can be imported from here.
 from importlib import import_module
 from typing import Any, Final
 
-from gateway_agent.inputs.base import Context, Failure, Input, InputConfig, Kind
+from gateway_agent import settings
+from gateway_agent.inputs.base import (
+    Context,
+    Failure,
+    Input,
+    InputConfig,
+    Kind,
+    sensor_name,
+)
 from gateway_agent.reading import FieldSpec, Sample, SensorSpec
 from gateway_agent.settings import Setting
 
@@ -25,6 +33,8 @@ __all__ = [
     "create_input",
     "find_kind",
     "kind_names",
+    "sensor_name",
+    "settings",
 ]
 
 _MODULES: Final = {

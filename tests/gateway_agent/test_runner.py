@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from gateway_agent.clock import Clock
-from gateway_agent.inputs.base import Input
+from gateway_agent.inputs.base import Failure, Input
 from gateway_agent.inputs.runner import InputRunner
 from gateway_agent.reading import FieldSpec, Reading, Sample, SensorSpec
 
@@ -34,7 +34,9 @@ class Shelf:
 class Device(Input):
     """Does what it is told at each read."""
 
-    def __init__(self, read: Callable[[], Iterator[Sample]], open_failures: int = 0) -> None:
+    def __init__(
+        self, read: Callable[[], Iterator[Sample | Failure]], open_failures: int = 0
+    ) -> None:
         self._read = read
         self._open_failures = open_failures
         self.opened = 0
@@ -48,7 +50,7 @@ class Device(Input):
     def sensors(self) -> Sequence[SensorSpec]:
         return [SensorSpec("boiler", "Boiler", "", (FieldSpec("value", "Value"),))]
 
-    def read(self) -> Iterator[Sample]:
+    def read(self) -> Iterator[Sample | Failure]:
         return self._read()
 
     def close(self) -> None:
@@ -193,3 +195,106 @@ def test_failing_close_is_survived(bench: Bench) -> None:
     bench.stopping.set()
     assert runner.join(5)
     assert runner.figures().last_error == "OSError: stuck"
+
+
+def test_what_cannot_be_read_is_counted_while_the_rest_goes_on(bench: Bench) -> None:
+    def partly() -> Iterator[Sample | Failure]:
+        yield Failure("unit 7: no answer from mqtt://joe:secret@host")
+        yield Sample("boiler", {"value": 1})
+
+    device = Device(partly)
+    runner = bench.run(device)
+    bench.wait_for(lambda: len(bench.shelf.readings) >= 3)
+    assert device.opened == 1
+    assert runner.figures().open
+    assert runner.figures().errors >= 3
+    assert runner.figures().last_error == "unit 7: no answer from mqtt://***@host"
+
+
+def test_errors_that_alternate_are_logged_once_each(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    def alternating() -> Iterator[Sample | Failure]:
+        yield Failure("first")
+        yield Failure("second")
+
+    runner = bench.run(Device(alternating), interval=0.001)
+    bench.wait_for(lambda: runner.figures().errors >= 20)
+    assert caplog.text.count("'first'") == 1
+    assert caplog.text.count("'second'") == 1
+
+
+def test_device_that_hangs_in_closing_delays_nobody_and_can_be_stopped(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway_agent.inputs.runner._CLOSE_TIMEOUT", 0.05)
+    release = threading.Event()
+
+    class Stuck(Device):
+        def close(self) -> None:
+            super().close()
+            release.wait(30)
+
+    def fail() -> Iterator[Sample]:
+        raise OSError("unplugged")
+        yield
+
+    device = Stuck(fail)
+    runner = bench.run(device)
+    bench.wait_for(lambda: runner.figures().last_error == "closing takes longer than 0 s")
+    assert device.opened == 1, "it is not opened again before it is closed"
+    bench.stopping.set()
+    assert runner.join(5)
+    release.set()
+
+
+def test_device_that_hangs_in_a_read_is_closed_when_the_agent_stops(bench: Bench) -> None:
+    closed = threading.Event()
+
+    class Hung(Device):
+        def close(self) -> None:
+            super().close()
+            closed.set()
+
+    def hang() -> Iterator[Sample]:
+        closed.wait(30)
+        raise OSError("closed by another thread")
+        yield
+
+    device = Hung(hang)
+    runner = bench.run(device)
+    bench.wait_for(lambda: runner.figures().open)
+    bench.stopping.set()
+    assert not runner.join(0.05)
+    runner.abandon()
+    assert runner.join(5), "closing ends the call that hung"
+
+
+def test_patient_input_waits_for_room_and_drops_nothing(bench: Bench) -> None:
+    class Patient(Device):
+        waits_for_room = True
+
+    numbers = iter(range(50))
+
+    def each() -> Iterator[Sample]:
+        yield from (Sample("boiler", {"value": n}) for n in numbers)
+
+    bench.shelf.room = 0
+    runner = bench.run(Patient(each))
+    time.sleep(0.05)
+    for room in range(1, 51):
+        bench.shelf.room = room
+        bench.wait_for(lambda room=room: len(bench.shelf.readings) == room)
+    assert [r.fields for r in bench.shelf.readings] == [f'{{"value":{n}}}' for n in range(50)]
+    bench.stopping.set()
+    assert runner.join(5)
+
+
+def test_delay_starts_short_again_after_a_reading_of_a_stream(bench: Bench) -> None:
+    def one_then_gone() -> Iterator[Sample]:
+        yield Sample("boiler", {"value": 1})
+        raise OSError("unplugged")
+
+    runner = bench.run(Device(one_then_gone))
+    bench.wait_for(lambda: len(bench.shelf.readings) >= 5)
+    assert runner._backoff.failures <= 1
