@@ -23,7 +23,7 @@ DOCS = ROOT / "wotkit" / "web" / "docs"
 PAGES = [*sorted(DOCS.glob("*.md")), *sorted(ROOT.glob("*.md"))]
 GUIDES = [
     DOCS / f"{name}.md"
-    for name in ("quickstart", "concepts", "api", "ingest", "access", "operations")
+    for name in ("quickstart", "concepts", "api", "ingest", "live", "access", "operations")
 ]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -83,7 +83,7 @@ def run(script: str, server: Server) -> subprocess.CompletedProcess[str]:
 
 def test_calls_of_the_guides_work_in_the_order_they_are_read(server: Server) -> None:
     ran = 0
-    for name in ("quickstart", "api", "ingest"):
+    for name in ("quickstart", "api", "ingest", "live"):
         for block in shell_blocks(DOCS / f"{name}.md"):
             if "curl" not in block:
                 continue
@@ -100,6 +100,25 @@ def test_answers_are_as_the_guide_to_sending_says(server: Server) -> None:
     resend = next(block for block in blocks if "Idempotency-Key" in block)
     run(resend, server)
     assert "idempotent-replayed: true" in run(resend, server).stdout.lower()
+
+
+def test_python_example_of_live_readings_prints_what_is_posted(server: Server) -> None:
+    (example,) = [
+        text
+        for language, text in BLOCK.findall((DOCS / "live.md").read_text())
+        if language == "python"
+    ]
+    command = [sys.executable, "-u", "-c", example]
+    environment = {"PATH": os.environ["PATH"], "WOTKIT": server.url, "KEY": server.key}
+    post = 'curl -u "$KEY" "$WOTKIT/api/v2/sensors/greenhouse/data" --json '
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert run(post + """'{"temperature": 17.25}'""", server).returncode == 0
+            while "17.25" not in (line := process.stdout.readline()):
+                assert line, "the example ended"
+        finally:
+            process.kill()
 
 
 def test_backup_while_the_server_runs_can_be_served(server: Server, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 SCRIPTS = (
     *("scripts/serve", "scripts/test", "scripts/check", "scripts/docs"),
-    *("scripts/bench/ingest", "scripts/bench/alerts", ".ci/run"),
+    *("scripts/bench/ingest", "scripts/bench/alerts", "scripts/bench/live", ".ci/run"),
     *("scripts/bench/query", "scripts/bench/sensors", "scripts/sensors"),
 )
 NEEDED = ("bash", "cat", "cmp", "dirname", "env", "flock", "grep", "id", "mkdir", "rm", "uname")

@@ -55,7 +55,7 @@ def errors_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-LIMITED: Final = ("http", "ingest", "query", "auth", "server", "storage")
+LIMITED: Final = ("http", "ingest", "query", "live", "auth", "server", "storage")
 """Sections of the settings table that hold limits."""
 
 

@@ -32,7 +32,7 @@ POLICY: Final = (
 
 CONTENTS: Final = {
     "Start": ("quickstart", "concepts", "agent", "migration"),
-    "Use": ("api", "ingest", "access"),
+    "Use": ("api", "ingest", "live", "access"),
     "Run": ("operations", "settings", "cli", "limits", "threat-model", "benchmarks"),
     "Look up": ("errors",),
 }
