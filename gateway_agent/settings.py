@@ -179,6 +179,12 @@ def describe_section(section: type[object]) -> list[SettingDoc]:
     ]
 
 
+def sections_within(section: type[object]) -> list[type[Any]]:
+    """The sections that are settings of a section, such as its points."""
+    checks = [declaration.check for _, declaration, _ in _declared(section).values()]
+    return [check.section for check in checks if isinstance(check, Table | Tables)]
+
+
 def toml_value(value: object, declaration: Setting | None = None) -> str:
     """Write a setting as TOML; its declaration tells durations from other numbers."""
     if isinstance(value, bool):

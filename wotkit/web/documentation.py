@@ -31,7 +31,7 @@ POLICY: Final = (
 """Content-Security-Policy (https://www.w3.org/TR/CSP3/): no script at all."""
 
 CONTENTS: Final = {
-    "Start": ("quickstart", "concepts", "agent", "migration"),
+    "Start": ("quickstart", "concepts", "agent", "agent-inputs", "migration"),
     "Use": ("api", "ingest", "live", "access"),
     "Run": ("operations", "settings", "cli", "limits", "threat-model", "benchmarks"),
     "Look up": ("errors",),
@@ -82,6 +82,7 @@ def render(slug: str, text: str) -> Page:
         for child in inline.children or ():
             _lead_to_served(child)
     html = markdown.renderer.render(tokens, markdown.options, {})
+    html = html.replace("<pre>", '<pre tabindex="0">')  # it may scroll, also by the keyboard
     html = html.replace("<table>", '<div class="wide" tabindex="0"><table>')
     html = html.replace("</table>", "</table></div>")
     return Page(slug, title, sections, Markup(html))  # noqa: S704  # our own text, html disabled
