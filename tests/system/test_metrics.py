@@ -52,6 +52,9 @@ def test_what_is_promised_is_there_with_its_type(shared_server: ServerProcess) -
         "wotkit_ingest_queue_readings": "gauge",
         "wotkit_ingest_batch_readings": "histogram",
         "wotkit_ingest_commit_seconds": "histogram",
+        "wotkit_live_streams": "gauge",
+        "wotkit_live_readings": "counter",
+        "wotkit_live_ended": "counter",
         "wotkit_database_bytes": "gauge",
     }
 

@@ -47,6 +47,7 @@ _CODE: Final = re.compile(r"`([^`]+)`")
 _DEEPEST: Final = 4
 _LARGEST: Final = (1 << 63) - 1
 """A limit that only says that numbers have 64 bits."""
+EVENTS: Final = "text/event-stream"
 _LONG: Final = 72
 """Characters of a body that still stands on one line."""
 _YEAR: Final = "public, max-age=31536000, immutable"
@@ -181,6 +182,8 @@ def curl(method: str, path: str, tree: dict[str, Any], schemas: Schemas) -> str:
             query.append(f"{parameter['name']}={value}")
     url = f'"$WOTKIT{path}{"?" if query else ""}{"&".join(query)}"'
     words = ["curl"]
+    if is_endless(tree):
+        words.append("-N")
     if tree["security"]:
         words.append('-u "$KEY"' if tree["security"] != USER_ONLY else "-u alice")
     if method in {"delete", "put"}:
@@ -201,6 +204,11 @@ def curl(method: str, path: str, tree: dict[str, Any], schemas: Schemas) -> str:
             text = json.dumps(value, ensure_ascii=False, indent=2)
         lines += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(text)}"]
     return " \\\n  ".join(lines)
+
+
+def is_endless(tree: dict[str, Any]) -> bool:
+    """Return whether an operation answers events until somebody hangs up."""
+    return any(EVENTS in answer.get("content", ()) for answer in tree["responses"].values())
 
 
 def _each(pairs: dict[str, str]) -> list[dict[str, str]]:
