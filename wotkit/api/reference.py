@@ -181,9 +181,7 @@ def curl(method: str, path: str, tree: dict[str, Any], schemas: Schemas) -> str:
             value = quote(str(parameter["schema"]["examples"][0]), safe=",:*")
             query.append(f"{parameter['name']}={value}")
     url = f'"$WOTKIT{path}{"?" if query else ""}{"&".join(query)}"'
-    words = ["curl"]
-    if is_endless(tree):
-        words.append("-N")
+    words = ["curl -N" if is_endless(tree) else "curl"]
     if tree["security"]:
         words.append('-u "$KEY"' if tree["security"] != USER_ONLY else "-u alice")
     if method in {"delete", "put"}:
