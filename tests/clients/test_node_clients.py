@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import shutil
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests import node_packages
 from tests.clients.conftest import CALLBACK
 from tests.web_user import PASSWORD
 
@@ -19,23 +16,14 @@ if TYPE_CHECKING:
     from tests.clients.conftest import Platform
     from tests.web_user import WebUser
 
-HERE = Path(__file__).parent / "node"
+HERE = node_packages.FOLDER
 ALL = {"read": 200, "scope": "read", "refreshed": True, "revoked": 401, "machine": 200}
 
 
 @pytest.fixture(scope="session")
 def node() -> str:
     """Node.js, with the packages of ``package.json`` installed."""
-    found = shutil.which("node")
-    if found is None or shutil.which("npm") is None:
-        assert "CI" not in os.environ, "continuous integration needs node and npm"
-        pytest.skip("node and npm are not installed")
-    with (HERE / "package.json").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # one of several processes of tests installs
-        if not (HERE / "node_modules" / "oauth4webapi").exists():
-            command = ("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
-            subprocess.run(command, cwd=HERE, check=True, timeout=180)
-    return found
+    return node_packages.node()
 
 
 def run(node: str, script: str, platform: Platform, alice: WebUser) -> dict[str, Any]:

@@ -32,9 +32,20 @@ AUTHORIZE: Final = frozenset({"/api/oauth/authorize", "/api/oauthv2/authorize"})
 """Pages among the API's paths."""
 
 
+OTHERS: Final = frozenset({"api", "docs", "healthz", "readyz", "metrics", ".well-known", "internal"})
+"""How the other paths begin that this server knows."""
+
+
 def is_page(path: str) -> bool:
     """Return whether a path belongs to the pages and not to the API."""
     return path[1:].partition("/")[0] in FIRST_SEGMENTS or path in AUTHORIZE
+
+
+def is_lost(scope: Any) -> bool:
+    """Return whether somebody with a browser asks for what does not exist: a page says so."""
+    if scope["path"][1:].partition("/")[0] in OTHERS:
+        return False
+    return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
 
 
 class Entrance:
@@ -47,7 +58,7 @@ class Entrance:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request from the one or the other."""
-        if scope["type"] != "http" or not is_page(scope["path"]):
+        if scope["type"] != "http" or not (is_page(scope["path"]) or is_lost(scope)):
             await self._api(scope, receive, send)
             return
         if self._site is None:
