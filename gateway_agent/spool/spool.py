@@ -176,7 +176,12 @@ class Spool:
                 self._announce_work()
 
     def is_ahead_of_file(self, batch: Batch, through: int) -> bool:
-        """Whether `through` is a `seq` that this file has never given."""
+        """Whether `through` is a `seq` that this file has never given.
+
+        What the batch holds was read from the file, perhaps before the writer came to note it.
+        """
+        if through <= batch.rows[-1].seq:
+            return False
         with self._lock:
             known = self._file is not None and batch.generation == self._generation
             return known and self._file is not None and through > self._file.last_seq

@@ -176,6 +176,19 @@ def test_position_beyond_the_file_is_noticed(make_spool: MakeSpool) -> None:
     assert spool.is_ahead_of_file(batch, 2)
 
 
+def test_batch_read_before_the_writer_noted_its_commit_is_not_ahead(make_spool: MakeSpool) -> None:
+    spool = make_spool()
+    for number in range(3):
+        assert spool.put(reading(number), 1)
+    assert spool.flush(5)
+    batch = spool.take(10, 10_000)
+    assert batch is not None
+    assert spool._file is not None
+    spool._file.last_seq = 2
+    assert not spool.is_ahead_of_file(batch, 3)
+    assert spool.is_ahead_of_file(batch, 4)
+
+
 @pytest.mark.parametrize("damage", ["not a database", "damaged page", "truncated"])
 def test_corrupt_spool_is_put_aside_and_a_new_one_started(
     make_spool: MakeSpool, tmp_path: Path, damage: str
