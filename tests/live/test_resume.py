@@ -187,6 +187,49 @@ def test_resuming_under_load_goes_over_to_live_without_a_seam(
     asyncio.run(work())
 
 
+@pytest.mark.parametrize("turn", [0, 1, 2])
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+def test_reading_stored_while_the_missed_are_read_comes_once(
+    data: Path, alice: Identity, turn: int, when: str, where: str
+) -> None:
+    async def work() -> None:
+        async with living(data) as live:
+            mine = make_sensor(live.catalog, alice, "mine")
+            ids = await live.post(mine, 1, 2)
+            read, turns = live.streams.since, iter(range(100))
+
+            async def store() -> None:
+                if where == "here":
+                    ids.extend(await live.post(mine, "between"))
+                else:
+                    ids.extend(store_elsewhere(live.path, mine, "between"))
+                    await asyncio.sleep(0.25)  # the feed has found it
+
+            async def interrupted(after: int, sensor_ids: Any) -> Any:
+                now = next(turns) == turn
+                if now and when == "before":
+                    await store()
+                found = await read(after, sensor_ids)
+                if now and when == "after":
+                    await store()
+                return found
+
+            live.streams.since = interrupted  # type: ignore[method-assign]  # the moment is chosen
+            stream = await live.open(alice, "mine", since=0)
+            found = await read_until(stream, lambda items: len(_ids(items)) >= 2)
+            ids += await live.post(mine, "last")
+            found += await read_until(stream, lambda items: ids[-1] in _ids(items))
+            assert _ids(found) == ids
+            stream.close()
+
+    asyncio.run(work())
+
+
+def _ids(items: Any) -> list[int]:
+    return [item.position for item in items if item.event == READING]
+
+
 def test_position_from_the_future_is_the_present(data: Path, alice: Identity) -> None:
     """After a backup was put back, ids are given again that a client has seen."""
 
