@@ -211,16 +211,15 @@ class Stream:
     async def _missed(self) -> list[Item]:
         """Return some of what was stored before the stream was attached.
 
-        Near the end it is attached, and then what was passed on before that is read: so nothing
-        is missing, and what comes twice is known by its id.
+        When there is no more it is attached, and what came before that is read: so nothing is
+        missing, and what comes twice is known by its id.
         """
-        attached, until = self._attached, self._source.position
+        attached = self._attached
         found = await self._source.since(self.position, self.sensors.keys())
         sensors = self.sensors
         self.position = found.through
         if not found.more:
             if attached:
-                self.position = max(self.position, until)
                 self._behind = False
                 self._forget_through(self.position)
             elif self.code is None and not self._gone:
