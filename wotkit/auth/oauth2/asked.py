@@ -90,7 +90,7 @@ def read_call(
     secret = params.pop("client_secret", None)
     if authorization is not None:
         client_id, password = _basic(authorization)
-        if secret is not None and password:
+        if secret is not None:
             raise Rejected("invalid_request", "The client authenticates in two ways at once.")
         if params.setdefault("client_id", client_id) != client_id:
             raise Rejected("invalid_client", "Two different client ids were sent.", 401)
