@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Annotated, Any, Generic, Protocol, TypeVar
 
 from gateway_agent.clock import Clock
 from gateway_agent.reading import SENSOR_NAME, Sample, SensorSpec
@@ -82,7 +82,7 @@ class Input(ABC):
     for `close` when the agent stops and another call hangs: it is what ends that one.
     """
 
-    waits_for_room: ClassVar[bool] = False
+    waits_for_room: bool = False
     """Whether readings wait for room in the spool, however long: the source keeps them."""
 
     def open(self) -> None:  # noqa: B027 - many inputs have nothing to open

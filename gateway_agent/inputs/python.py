@@ -3,14 +3,14 @@
 import dataclasses
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, ClassVar, Final
 
-from gateway_agent.inputs.base import SENSOR_EXPECTED, Context, Input, InputConfig, Kind
-from gateway_agent.reading import SENSOR_NAME
+from gateway_agent.inputs.base import SENSOR_EXPECTED, Context, Failure, Input, InputConfig, Kind
+from gateway_agent.reading import SENSOR_NAME, Sample, SensorSpec
 from gateway_agent.settings import Setting, Table, WrongSetting, anything, nearest, path, text
 
 _MODULE_PREFIX: Final = "gateway_agent_user_"
@@ -37,10 +37,35 @@ class PythonConfig(InputConfig):
     ] = field(default_factory=dict)
 
 
-def create(config: PythonConfig, context: Context) -> Input:
-    """Make an input of the user's class, which takes the configuration and the context."""
-    assert config.input_class is not None
-    return config.input_class(config, context)  # type: ignore[call-arg]  # the contract of its constructor
+class UsersInput(Input):
+    """Makes the user's input each time it is opened, so that whatever fails there is its own."""
+
+    def __init__(self, config: PythonConfig, context: Context) -> None:
+        assert config.input_class is not None
+        self._class: Any = config.input_class
+        self._config = config
+        self._context = context
+        self._made: Input | None = None
+        self.waits_for_room = bool(self._class.waits_for_room)
+
+    def open(self) -> None:
+        """Raises whatever the class does."""
+        self._made = self._class(self._config, self._context)
+        self._made.open()
+
+    def sensors(self) -> Sequence[SensorSpec]:
+        assert self._made is not None
+        return self._made.sensors()
+
+    def read(self) -> Iterable[Sample | Failure]:
+        """Raises whatever the class does."""
+        assert self._made is not None
+        return self._made.read()
+
+    def close(self) -> None:
+        made, self._made = self._made, None
+        if made is not None:
+            made.close()
 
 
 def specialize(table: Mapping[str, Any], folder: Path) -> Kind[Any]:
@@ -51,7 +76,7 @@ def specialize(table: Mapping[str, Any], folder: Path) -> Kind[Any]:
     """
     file, name = table.get("path"), table.get("class")
     if not isinstance(file, str) or not isinstance(name, str) or not file:
-        return Kind(PythonConfig, create)
+        return Kind(PythonConfig, UsersInput)
     module = _load(folder / Path(file).expanduser())
     found = getattr(module, name, None)
     classes = [name for name, value in vars(module).items() if _is_input(value)]
@@ -70,7 +95,7 @@ def specialize(table: Mapping[str, Any], folder: Path) -> Kind[Any]:
         frozen=True,
         kw_only=True,
     )
-    return Kind(config, create)
+    return Kind(config, UsersInput)
 
 
 def _is_input(value: object) -> bool:
@@ -92,4 +117,4 @@ def _load(file: Path) -> ModuleType:
     return module
 
 
-KIND: Final = Kind(PythonConfig, create, specialize)
+KIND: Final = Kind(PythonConfig, UsersInput, specialize)

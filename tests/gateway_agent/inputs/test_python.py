@@ -83,6 +83,16 @@ def test_changed_file_counts_for_the_next_configuration(bench: Bench, tank: Path
     assert [s.fields for s in bench(text).read_once()[0]] == [{"m": 7}]
 
 
+def test_class_that_cannot_be_made_is_told_and_tried_again(bench: Bench, tank: Path) -> None:
+    code = TANK.replace(
+        "        self._options = config.options\n", "        raise OSError('no bus')\n", 1
+    )
+    tank.write_text(code)
+    with bench(SECTION + "options = {height = 1}\n") as running:
+        running.wait_for(lambda: running.figures.errors >= 2)
+        assert running.figures.last_error == "OSError: no bus"
+
+
 def test_mistakes_are_told_with_their_lines(
     mistakes: Callable[[str], list[str]], tank: Path
 ) -> None:
