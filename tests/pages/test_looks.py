@@ -121,7 +121,7 @@ def look(
     chromium: Browser, stage: Stage, path: str, who: Any, axe: str, shots: Path, name: str
 ) -> None:
     """Open a page in every way, keep pictures, and check what a machine can check."""
-    name = f"{name}{path.format(**stage.places).partition('?')[0]}".replace("/", "-").strip("-")
+    name = f"{name}{path}".translate({ord("/"): "-", ord("{"): None, ord("}"): None}).strip("-")
     for scheme in ("light", "dark"):
         given = {"storage_state": who, "color_scheme": scheme}
         with visiting(chromium, stage.server.url, **given) as visitor:
