@@ -32,7 +32,9 @@ AUTHORIZE: Final = frozenset({"/api/oauth/authorize", "/api/oauthv2/authorize"})
 """Pages among the API's paths."""
 
 
-OTHERS: Final = frozenset({"api", "docs", "healthz", "readyz", "metrics", ".well-known", "internal"})
+OTHERS: Final = frozenset(
+    {"api", "docs", "healthz", "readyz", "metrics", ".well-known", "internal"}
+)
 """How the other paths begin that this server knows."""
 
 
