@@ -27,15 +27,7 @@ class Decoder:
     packet beyond the limit is refused by its header.
     """
 
-    __slots__ = (
-        "_failed",
-        "_held",
-        "_long_header",
-        "_max_packet",
-        "_parsers",
-        "_sender",
-        "version",
-    )
+    __slots__ = ("_failed", "_held", "_long_header", "_parsers", "_sender", "max_packet", "version")
 
     def __init__(
         self,
@@ -53,7 +45,8 @@ class Decoder:
         self.version = version
         """None until it is known; it is, once a CONNECT is, even if that is refused."""
         self._sender = Sender.CLIENT if version is None else sender
-        self._max_packet = max_packet
+        self.max_packet = max_packet
+        """In bytes; may be raised later, as when the client has authenticated itself."""
         self._parsers = _NOTHING_YET if version is None else body_parsers(version, sender)
         self._held = bytearray()
         self._long_header = False
@@ -92,7 +85,7 @@ class Decoder:
 
     def _take(self, data: bytes, at: int, packets: list[Packet]) -> int:
         """Parse all packets that are complete; return where the next one begins."""
-        end, limit, parsers = len(data), self._max_packet, self._parsers
+        end, limit, parsers = len(data), self.max_packet, self._parsers
         while at < end:
             first = data[at]
             parse = parsers[first] or self._other(first)
@@ -165,10 +158,8 @@ class Decoder:
             size, body = self._long_size(header, 0, len(header))
             if size < 0:
                 return 1
-        if body + size > self._max_packet:
-            raise PacketTooLarge(
-                f"a packet of {body + size} bytes; the limit is {self._max_packet}"
-            )
+        if body + size > self.max_packet:
+            raise PacketTooLarge(f"a packet of {body + size} bytes; the limit is {self.max_packet}")
         return body + size - len(self._held)
 
     def _other(self, first: int) -> Parser:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
     from wotkit.mqtt.codec.reasons import Codes
 
+_PUBLISH: Final = Type.PUBLISH << 4
 _PUBACK: Final = 0x4002_0000
 """A PUBACK without reason, without its packet id, as a number of four bytes."""
 _SHORT_PUBACK: Final = b"\x40\x02"
@@ -175,7 +176,7 @@ def _publish(packet: Publish, version: Version) -> bytes:
         raise ValueError("the topic is empty, and there is no topic alias")
     if version is Version.V5:
         head += b"\0" if found is _NO_PUBLISH_PROPERTIES else properties.write(found)
-    first = Type.PUBLISH << 4 | packet.dup << 3 | qos << 1 | packet.retain
+    first = _PUBLISH | packet.dup << 3 | qos << 1 | packet.retain
     size = len(head) + len(payload)
     return b"".join((bytes((first,)), wire.varint(size), head, payload))
 
