@@ -49,6 +49,8 @@ _CORS_SECONDS: Final = b"86400"
 _COUNTED_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Methods with a metric of their own; clients may send any word."""
 _LOGGED_PATH: Final = 500
+_SECRET_PATHS: Final = ("/password/", "/welcome/")
+"""What follows these in a path lets its reader in, and so is not logged."""
 _SLOW_SECONDS: Final = 1.0
 _SWITCHED: Final = 101
 
@@ -168,7 +170,7 @@ class Edge:
         fields: dict[str, Any] = {
             "request_id": scope[REQUEST_ID],
             "method": scope["method"],
-            "path": scope["path"][:_LOGGED_PATH],
+            "path": _logged(scope["path"]),
             "status": status,
             "ms": round(seconds * 1000, 1),
             "client": client[0] if client else None,
@@ -215,6 +217,13 @@ class Edge:
             (b"access-control-expose-headers", _EXPOSED_HEADERS),
             (b"vary", b"Origin"),
         ]
+
+
+def _logged(path: str) -> str:
+    for start in _SECRET_PATHS:
+        if path.startswith(start):
+            return f"{start}…"
+    return path[:_LOGGED_PATH]
 
 
 def _is_preflight(scope: Any) -> bool:

@@ -42,7 +42,8 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
         str,
         Meta(
             description="Address under which clients reach the server, when a proxy stands "
-            "before it; empty means the address of each request."
+            "before it; empty means the address of each request. Links for forgotten passwords "
+            "are sent only where it is set, or where the server is reached by its own IP address."
         ),
     ] = ""
     trusted_proxies: Annotated[

@@ -12,7 +12,7 @@ from wotkit import times
 from wotkit.catalog import accounts, audit, grants, keys
 from wotkit.catalog.bulk import any_of
 from wotkit.catalog.identity import KEY_ID
-from wotkit.catalog.models import Account, User, WebSession, changed, rows
+from wotkit.catalog.models import Account, OneTimeLink, User, WebSession, changed, rows
 from wotkit.catalog.references import is_id
 from wotkit.errors import CannotPerform, ExtraneousField, InvalidObject, NotFound
 
@@ -226,6 +226,7 @@ def set_password(
 def _end_access(user_id: int, actor: Actor) -> None:
     """End what was let in by the password of before."""
     changed(WebSession.delete().where(WebSession.user == user_id))
+    changed(OneTimeLink.delete().where(OneTimeLink.user == user_id))
     grants.end_all_of_user(user_id, actor, "the password was changed")
 
 

@@ -98,6 +98,8 @@ def create_site(
     app.req_options.keep_blank_qs_values = True
     install(app, site)
     for path, page in table(site):
+        if hasattr(page, "on_get"):
+            page.on_head = page.on_get  # the server sends no text then (RFC 9110 section 9.3.2)
         app.add_route(path, page)
     return app
 

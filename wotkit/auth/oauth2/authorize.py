@@ -244,13 +244,21 @@ def allow(
     return question.redirect(redirect_uri, question.answer)
 
 
-def deny(query: str, *, issuer: str, settings: Settings, user: Identity) -> Redirect | Refused:
-    """Return the answer to an application that the user does not let act."""
+def deny(
+    query: str,
+    *,
+    issuer: str,
+    settings: Settings,
+    user: Identity | None,
+    error: str = "access_denied",
+    why: str = "The user denied it.",
+) -> Redirect | Refused:
+    """Return the answer to an application that the user does not let act, or is not asked about."""
     found = _examined(query, issuer=issuer, settings=settings, user=user)
     if not isinstance(found, tuple):
         return found
     question, redirect_uri, _ = found
-    answer = {"error": "access_denied", "error_description": "The user denied it."}
+    answer = {"error": error, "error_description": why}
     return question.redirect(redirect_uri, answer)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wotkit.catalog import devices, logins
+from wotkit.catalog import audit, devices, logins
+from wotkit.catalog.audit import Actor
 from wotkit.errors import NotFound, TooManyLogins
 
 if TYPE_CHECKING:
@@ -49,4 +50,5 @@ class DeviceEntry:
         found = devices.find(user_code)
         if found is None:
             logins.record(*limits)
+            audit.record(Actor(name, address), "device.guess", name)
         return found

@@ -240,10 +240,12 @@ class Validator(RequestValidator):
     ) -> bool:
         """Return whether it works; one that was exchanged before ends its grant."""
         row = tokens.find_refresh(refresh_token, client.id)
-        if row is None or row.expires <= times.now() or not tokens.usable(row.grant):
+        if row is None or not tokens.usable(row.grant):
             return False
         if row.used is not None and not self._within_grace(row, client):
             self.end_family(row.grant_id, "a refresh token came back that had been used")
+            return False
+        if row.expires <= times.now():
             return False
         self._refresh, self.grant, self.kept_scopes = row, row.grant, row.scopes
         request.user = row.grant.user_id

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 ALLOW: Final = "allow"
 DENY: Final = "deny"
+NONE: Final = "none"
+CONSENT: Final = "consent"
+"""What an application may say of asking the user: its parameter ``prompt``."""
 
 _PURPOSE: Final = "authorize"
 _AS_SENT: Final = "!$%&'()*+,-./:;=?@_~"
@@ -64,10 +67,13 @@ class AuthorizePage(Page):
         found = await self.catalog.reading(
             examined, self.site, query, issuer_of(req, self.site.settings), visitor.session
         )
-        if isinstance(found, Asked):
+        prompts = _prompts(query)
+        if isinstance(found, Asked) and NONE in prompts:
+            found = await self._silently(req, visitor, query, prompts, may_skip=found.may_skip)
+        elif isinstance(found, Asked):
             if visitor.session is None:
                 raise GoElsewhere(login_address(req.path, query))
-            if found.may_skip and not _asks_for_consent(query):
+            if found.may_skip and CONSENT not in prompts:
                 found = await self._decided(req, visitor, visitor.session, query, ALLOW)
         self._answer(req, resp, visitor, found, query)
 
@@ -84,6 +90,37 @@ class AuthorizePage(Page):
             raise MalformedBody("the decision is missing: allow or deny")
         found = await self._decided(req, visitor, visitor.session, query, decision)
         self._answer(req, resp, visitor, found, query)
+
+    async def _silently(
+        self,
+        req: falcon.asgi.Request,
+        visitor: Visitor,
+        query: str,
+        prompts: frozenset[str],
+        *,
+        may_skip: bool,
+    ) -> Redirect | Refused:
+        """Answer an application that wants no page shown (``prompt=none``).
+
+        The errors are those of OpenID Connect Core 1.0 section 3.1.2.6.
+        """
+        if len(prompts) > 1:
+            error, why = "invalid_request", "prompt is none and something else."
+        elif visitor.session is None:
+            error, why = "login_required", "Nobody is logged in."
+        elif may_skip:
+            return await self._decided(req, visitor, visitor.session, query, ALLOW)
+        else:
+            error, why = "consent_required", "The user has to be asked."
+        return await self.catalog.reading(
+            authorize.deny,
+            query,
+            issuer=issuer_of(req, self.site.settings),
+            settings=self.site.settings,
+            user=None,
+            error=error,
+            why=why,
+        )
 
     def _asked_in(self, sealed: str) -> str:
         query = self.site.signer.opened(_PURPOSE, sealed)
@@ -167,7 +204,7 @@ def login_address(path: str, query: str) -> str:
     return f"/login?{urllib.parse.urlencode({'next': f'{path}?{query}'})}"
 
 
-def _asks_for_consent(query: str) -> bool:
-    """Return whether the application wants the user to be asked again (``prompt=consent``)."""
+def _prompts(query: str) -> frozenset[str]:
+    """Return whether the application wants the user to be asked again, or not to be asked."""
     prompts = urllib.parse.parse_qs(query).get("prompt", [])
-    return any("consent" in prompt.split() for prompt in prompts)
+    return frozenset(word for prompt in prompts for word in prompt.split())

@@ -12,7 +12,7 @@ from wotkit.catalog.users import NewUser
 from wotkit.errors import CannotPerform, NotFound, TooManyLogins, Unauthenticated, WotkitError
 from wotkit.web.pages.authorize import targets_after_login
 from wotkit.web.pages.page import Page, local_path, problems_of
-from wotkit.web.pages.password_mail import send_password_link
+from wotkit.web.pages.password_mail import known_address, send_password_link
 
 if TYPE_CHECKING:
     import falcon.asgi
@@ -221,19 +221,20 @@ class ForgottenPage(Page):
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Show the form, or whom to ask."""
         visitor = await self.visitor(req)
-        mail = bool(self.site.settings.mail.host)
+        mail = bool(self.site.settings.mail.host and known_address(self.site, req))
         self.show(req, resp, "forgotten.html", visitor, mail=mail)
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Send a link; the answer does not tell whether there is such an account."""
         visitor = await self.visitor(req)
         form = await self.form(req, visitor)
-        if not self.site.settings.mail.host:
+        address = known_address(self.site, req)
+        if not self.site.settings.mail.host or address is None:
             raise CannotPerform("This server sends no e-mail; please ask its administrator.")
         await self._limit(visitor.address)
         found = await self.catalog.reading(_with_email, form["username"].lower())
         if found is not None:
-            send_password_link(self.site, self.address(req), *found)
+            send_password_link(self.site, address, visitor.address, *found)
         self.lead(resp, "/login", _SAME_ANSWER)
 
     async def _limit(self, address: str) -> None:
