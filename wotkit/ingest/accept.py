@@ -21,6 +21,7 @@ from wotkit.readings.store import (
     LAST_ID,
     Append,
     Delete,
+    ForgetResend,
     Kind,
     NewReading,
     Replace,
@@ -29,6 +30,7 @@ from wotkit.readings.store import (
 )
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Sequence
 
     from wotkit.catalog.identity import Identity
@@ -115,6 +117,70 @@ class Ingest:
                 len(data) + OVERHEAD,
             )
         )
+
+    def take(self, identity: Identity) -> None:
+        """Take a token of the caller's rate, for readings that are then checked and submitted.
+
+        Raises:
+            RateLimited: there is none left.
+        """
+        self._limiter.take(identity)
+
+    def check_one(self, target: Target, parsed: Parsed | Wrong) -> NewReading:
+        """Return a reading of a sensor the caller may write to, ready to be submitted.
+
+        Raises:
+            ValidationFailed: it is not as the sensor's fields say.
+        """
+        found = self._check_item(target, parsed, self._clock())
+        if isinstance(found, NewReading):
+            return found
+        self._metrics.refuse("invalid")
+        raise _invalid(found)
+
+    async def check_all(
+        self, identity: Identity, items: Sequence[Any], reference: str | None = None
+    ) -> list[NewReading]:
+        """Return readings that are stored all or not at all, ready to be submitted.
+
+        Args:
+            identity: who is asking.
+            items: decoded JSON objects, used up.
+            reference: the sensor of all; None means that each names its own.
+
+        Raises:
+            NotFound: the caller may not write to the sensor.
+            ValidationFailed: ``more`` names ``index.field``.
+            TooLarge: there are too many.
+            Overloaded, StoreUnavailable: the catalog cannot tell now.
+        """
+        if reference is not None:
+            target = await self._directory.writable(identity, reference)
+            return self._check_all(target, items, needs_time=False)
+        if len(items) > self._settings.max_readings:
+            raise TooLarge(f"{len(items)} readings are more than {self._settings.max_readings}")
+        readings, rejected, _ = await self._check_each(identity, items)
+        if rejected:
+            raise _of_items(rejected)
+        return readings
+
+    def submit(
+        self, readings: Sequence[NewReading], resend: Resend | None = None
+    ) -> asyncio.Future[Outcome]:
+        """Have checked readings stored; the future ends when they are durable.
+
+        Raises:
+            Overloaded: too much waits already.
+        """
+        return self._door.submit(Append(readings, resend), len(readings), _size(readings))
+
+    async def forget(self, caller: str, key: str) -> None:
+        """Forget a resend key.
+
+        Raises:
+            Overloaded, StoreUnavailable: try again later.
+        """
+        await self._door.apply(ForgetResend(caller, key))
 
     async def replace(
         self,
@@ -291,6 +357,17 @@ class Ingest:
         if isinstance(found, NewReading):
             return found
         raise _invalid(found)
+
+
+def _of_items(rejected: Sequence[Rejected]) -> WotkitError:
+    """Return one error for items of which none is stored."""
+    if len(rejected) == 1 and rejected[0].position == 0 and isinstance(rejected[0].error, NotFound):
+        return rejected[0].error
+    problems: dict[str, str] = {}
+    for position, error in rejected:
+        more = error.more or {"sensor": "; ".join(error.developer) or error.code.message}
+        problems |= {f"{position}.{name}": wrong for name, wrong in more.items()}
+    return _invalid(problems)
 
 
 def _future(ts: int) -> str:

@@ -69,6 +69,7 @@ class SqliteWriter:
             store.CastField: self._cast,
             store.DropSensor: self._drop,
             store.ForgetResends: self._forget_resends,
+            store.ForgetResend: self._forget_resend,
             store.Probe: self._probe,
         }
 
@@ -421,6 +422,13 @@ class SqliteWriter:
 
     def _forget_resends(self, operation: store.ForgetResends) -> Outcome:
         self._execute("DELETE FROM resend WHERE at < ?", (operation.before,))
+        return Outcome(Kind.STORED)
+
+    def _forget_resend(self, operation: store.ForgetResend) -> Outcome:
+        self._write_batch()
+        self._resends.pop((operation.caller, operation.key), None)
+        given = (operation.caller, operation.key)
+        self._execute("DELETE FROM resend WHERE caller = ? AND key = ?", given)
         return Outcome(Kind.STORED)
 
     def _probe(self, _: store.Probe) -> Outcome:

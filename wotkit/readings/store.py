@@ -158,11 +158,20 @@ class ForgetResends(Struct):
     before: int
 
 
+class ForgetResend(Struct):
+    """Forget one resend key: what it vouched for will not be sent again."""
+
+    caller: str
+    key: str
+
+
 class Probe(Struct):
     """Change nothing, and find out whether a change would succeed."""
 
 
-Operation = Append | Replace | Delete | CastField | DropSensor | ForgetResends | Probe
+Operation = (
+    Append | Replace | Delete | CastField | DropSensor | ForgetResends | ForgetResend | Probe
+)
 
 
 class Kind(Enum):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
-
-from msgspec import Meta, Struct
+from typing import TYPE_CHECKING
 
 from wotkit.api.operation import Returns, operation
 from wotkit.api.requests import read_object
 from wotkit.api.responses import answer_json
 from wotkit.api.v1.readings import WRITE_ERRORS
 from wotkit.catalog.identity import WRITE
-from wotkit.errors import TooLarge, ValidationFailed, WotkitError
+from wotkit.errors import TooLarge, ValidationFailed
+from wotkit.ingest.formats.gateway import GatewayAnswer, GatewayBatch, answer_of, sequence_of
 
 if TYPE_CHECKING:
     import falcon.asgi
@@ -19,47 +18,6 @@ if TYPE_CHECKING:
     from wotkit.api.caller import Callers
     from wotkit.ingest.accept import Ingest
     from wotkit.settings import Settings
-
-LARGEST_SEQ = (1 << 63) - 1
-
-
-class GatewayBatch(Struct):
-    """What a gateway sends."""
-
-    stream: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            max_length=128,
-            pattern=r"^[\x21-\x7e]+$",
-            description="The gateway's name of its stream; random, made once.",
-        ),
-    ]
-    readings: Annotated[
-        list[dict[str, Any]],
-        Meta(
-            description="Readings in rising order of `seq`, each with `sensor`, `timestamp` and "
-            "its fields. An empty list asks for the position."
-        ),
-    ]
-
-
-class RejectedReading(Struct):
-    """A reading that will never be stored as it is."""
-
-    seq: int
-    code: Annotated[int, Meta(description="As in the catalogue of errors.")]
-    message: str
-
-
-class GatewayAnswer(Struct):
-    """How far the stream is stored."""
-
-    acked_through: Annotated[
-        int,
-        Meta(description="Every reading through this number is stored, or among `rejected`."),
-    ]
-    rejected: list[RejectedReading]
 
 
 class IngestResource:
@@ -100,31 +58,8 @@ class IngestResource:
         batch = await read_object(req, GatewayBatch, self._max_body, error=ValidationFailed)
         if len(batch.readings) > self._max_items:
             raise TooLarge(f"{len(batch.readings)} readings are more than {self._max_items}")
-        sequence = _sequence(batch.readings)
+        sequence = sequence_of(batch.readings)
         accepted = await self._ingest.append_stream(
             identity, batch.stream, sequence, batch.readings
         )
-        rejected = [
-            RejectedReading(
-                sequence[rejection.position], rejection.error.code.number, str(rejection.error)
-            )
-            for rejection in accepted.rejected
-        ]
-        answer_json(resp, GatewayAnswer(accepted.outcome.acked_through, rejected))
-
-
-def _sequence(readings: list[dict[str, Any]]) -> list[int]:
-    """Take the numbers out of the readings, and check that they rise."""
-    sequence: list[int] = []
-    last = 0
-    for index, reading in enumerate(readings):
-        seq = reading.pop("seq", None)
-        if type(seq) is not int or not last < seq <= LARGEST_SEQ:
-            raise _wrong(f"{index}.seq", f"must be a whole number greater than {last}")
-        sequence.append(seq)
-        last = seq
-    return sequence
-
-
-def _wrong(name: str, why: str) -> WotkitError:
-    return ValidationFailed(f"{name} {why}", more={name: why})
+        answer_json(resp, answer_of(accepted, sequence))
