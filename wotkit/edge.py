@@ -10,6 +10,7 @@ import itertools
 import logging
 import re
 import secrets
+from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -192,6 +193,8 @@ class Edge:
             if message["type"] == "websocket.accept":
                 message.setdefault("headers", []).append((b"x-request-id", request_id))
                 self._observe(scope, _SWITCHED, perf_counter() - started)
+            elif message["type"] == "websocket.close":
+                return _close(message, send)
             return send(message)
 
         return observed_send
@@ -224,6 +227,12 @@ def _logged(path: str) -> str:
         if path.startswith(start):
             return f"{start}…"
     return path[:_LOGGED_PATH]
+
+
+async def _close(message: Any, send: Any) -> None:
+    """Close a WebSocket; that its client was faster is no error, as the server's parts take it."""
+    with suppress(OSError):  # the ASGI specification, section "Disconnected Client"
+        await send(message)
 
 
 def _is_preflight(scope: Any) -> bool:

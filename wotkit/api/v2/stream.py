@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from falcon.errors import WebSocketDisconnected
@@ -202,18 +201,13 @@ async def _send_all(ws: falcon.asgi.WebSocket, stream: Stream) -> None:
             await ws.send_text(item.text)
     code = stream.code
     if code is not None:
-        await _close(ws, CLOSE[code], code.value)
+        await ws.close(CLOSE[code], code.value)
 
 
 async def _refuse(ws: falcon.asgi.WebSocket, error: WotkitError) -> None:
     """Say why there is no stream: a browser's program never sees the status of a handshake."""
     await ws.send_text(strict_json.encode(api_errors.body(error)).decode())
-    await _close(ws, REFUSED + api_errors.status_of(error), error.code.message)
-
-
-async def _close(ws: falcon.asgi.WebSocket, code: int, reason: str) -> None:
-    with suppress(OSError):  # the client was faster; the framework does not expect that here
-        await ws.close(code, reason)
+    await ws.close(REFUSED + api_errors.status_of(error), error.code.message)
 
 
 async def _until_closed(ws: falcon.asgi.WebSocket, stream: Stream) -> None:
