@@ -96,6 +96,17 @@ def test_neighbours_keep_apart(part: str, other: str) -> None:
         assert wrong == []
 
 
+def test_mqtt_codec_could_be_a_package_of_its_own() -> None:
+    own = "wotkit.mqtt.codec"
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in sorted((ROOT / "wotkit/mqtt/codec").rglob("*.py"))
+        for name in imported(path)
+        if name.startswith("wotkit") and f"{name}.".removeprefix(own)[0] != "."
+    ]
+    assert wrong == []
+
+
 def test_http_is_known_to_the_web_facing_parts_only() -> None:
     allowed = {"api", "web", "app", "server", "cli", "edge", "http_protocol", "live", "mqtt"}
     wrong = [

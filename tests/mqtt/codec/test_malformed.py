@@ -200,6 +200,7 @@ PUBLISHES = [
     Case("MQTT-3.3.2-1: no topic", "3000"),
     Case("MQTT-3.3.2-1: half a topic length", "300100"),
     Case("MQTT-3.3.2-1: a topic longer than the packet", "3005" + "0009616100"),
+    Case("MQTT-3.3.2-1: a topic longer than the packet", "3005" + "0009616161", (V311,)),
     Case("MQTT-3.3.2-2: # in a topic", "3005" + "0002612300"),
     Case("MQTT-3.3.2-2: + in a topic", "3005" + "00022b2f00"),
     Case("MQTT-4.7.3-1: an empty topic", "3003" + "000031", (V311,)),

@@ -1,4 +1,4 @@
-"""Properties (MQTT 5, section 2.2.2): each in its packets only, once, whole, and with its values."""
+"""Properties (MQTT 5, section 2.2.2): in their packets only, once, whole, with their values."""
 
 from __future__ import annotations
 
@@ -177,8 +177,19 @@ def test_unknown_property_is_malformed(identifier: str) -> None:
         _decode(with_properties("PUBACK", identifier + "0001"))
 
 
-@pytest.mark.parametrize("length", ["8000", "80808000", "ffffffff", "8080808001"])
-def test_property_length_that_is_not_in_its_shortest_form_is_malformed(length: str) -> None:
+@pytest.mark.parametrize(
+    ("length", "says"),
+    [
+        ("8000", "longer than it need be"),
+        ("80808000", "longer than it need be"),
+        ("ffffffff", "four bytes"),
+        ("8080808001", "four bytes"),
+        ("80", "ends"),
+    ],
+)
+def test_property_length_that_is_no_variable_byte_integer_is_malformed(
+    length: str, says: str
+) -> None:
     body = "000161" + length
-    with pytest.raises(MalformedPacket):
+    with pytest.raises(MalformedPacket, match=says):
         _decode(bytes.fromhex(packet(0x30, body)))
