@@ -16,6 +16,13 @@ from wotkit.api import errors as api_errors
 from wotkit.api.caller import Callers
 from wotkit.api.frob import FrobResource, FrobTokenResource
 from wotkit.api.health import HealthResource, MetricsResource, ReadyResource
+from wotkit.api.internal.brokers import (
+    EmqxResource,
+    GoAuthResource,
+    RabbitMqResource,
+    VerneMqResource,
+)
+from wotkit.api.internal.gate import Gate
 from wotkit.api.oauth.metadata import MetadataResource
 from wotkit.api.oauth.resources import (
     DeviceAuthorizationResource,
@@ -81,6 +88,9 @@ from wotkit.ingest.rates import RateLimiter
 from wotkit.live.hub import Hub
 from wotkit.live.streams import Streams
 from wotkit.metrics import Collector, IngestMetrics, LiveMetrics, RequestMetrics, SizeMetrics
+from wotkit.mqtt.authorize import Authority
+from wotkit.mqtt.listening import Listening
+from wotkit.mqtt.vouched import Vouched
 from wotkit.readings.readers import ReaderPool
 from wotkit.readings.sqlite import FILE_NAME, SqliteStore
 from wotkit.upkeep.housekeeping import Housekeeping
@@ -92,21 +102,26 @@ from wotkit.web.documentation import (
 from wotkit.web.entrance import Entrance
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wotkit.mqtt.listening import Bound
+    from wotkit.mqtt.service import Service
     from wotkit.settings import Settings
 
 
 class Parts:
     """The parts of a running server that need starting and stopping, and what they share."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, mqtt_sockets: Sequence[Bound] = ()) -> None:
         folder = settings.data_folder
         self.settings = settings
         self.secret_key = secret_key(settings, folder)
         self.catalog = Catalog(folder, busy_seconds=settings.storage.busy_seconds)
         self.store = SqliteStore(folder / FILE_NAME, busy_seconds=settings.storage.busy_seconds)
         self.readers = ReaderPool(self.store, settings.storage.readers)
-        watch = TurnWatch(self.catalog.watch())
+        self._watch = watch = TurnWatch(self.catalog.watch())
         self.authenticator = Authenticator(self.catalog, settings.auth, watch, self.secret_key)
+        self.vouched = Vouched(self.catalog, watch)
         self.requests = RequestMetrics()
         self.ingest_metrics = IngestMetrics()
         self.hub = Hub()
@@ -142,9 +157,28 @@ class Parts:
             self.catalog, self.door, self.authenticator, self.channel, settings
         )
 
+        self._listening = Listening(mqtt_sockets, settings.mqtt, self._make_mqtt)
+
+    def _make_mqtt(self) -> Service:
+        from wotkit.mqtt.holders import Holders  # in memory only where clients connect
+        from wotkit.mqtt.inbound import Inbound
+        from wotkit.mqtt.service import Service
+
+        return Service(
+            self.settings.mqtt,
+            self.catalog,
+            self.authenticator,
+            Holders(self.catalog, self._watch, self.catalog.watch()),
+            self.ingest,
+            Inbound(self.catalog, self.ingest, self.directory, self.settings.ingest),
+            self.channel,
+            self.streams,
+        )
+
     def start(self) -> None:
         """Start what works by itself; to be called in the event loop."""
         self.door.start()
+        self._listening.start()
         self.evaluator.start()
         self.courier.start()
         self.housekeeping.start()
@@ -156,6 +190,7 @@ class Parts:
 
     async def stop(self) -> None:
         """Finish what was accepted, then close everything."""
+        await self._listening.stop()
         await self.housekeeping.stop()
         await self.channel.close()
         await self.streams.close()
@@ -196,9 +231,12 @@ class Request(falcon.asgi.Request):
         self.scope[ROUTE] = template
 
 
-def create_app(settings: Settings) -> Edge:
-    """Return the ASGI application; to be called in the thread of its event loop."""
-    parts = Parts(settings)
+def create_app(settings: Settings, mqtt_sockets: Sequence[Bound] = ()) -> Edge:
+    """Return the ASGI application; to be called in the thread of its event loop.
+
+    It serves MQTT on these sockets, too.
+    """
+    parts = Parts(settings, mqtt_sockets)
     app: falcon.asgi.App[Any, Any] = falcon.asgi.App(
         middleware=Lifecycle(parts), request_type=Request
     )
@@ -240,6 +278,14 @@ def create_resources(parts: Parts) -> routes.Resources:
     orgs = (catalog, callers, parts.door, settings)
     activity = Activity(parts.readers, parts.hub, settings.query)
     data = (catalog, callers, parts.readers, activity, settings)
+    brokers = (
+        Authority(
+            parts.authenticator,
+            parts.vouched,
+            scoped_client_ids=settings.mqtt.scoped_client_ids,
+        ),
+        Gate(settings.mqtt.authorizer_addresses, settings.mqtt.secret_for_brokers),
+    )
     resources = routes.Resources(
         sensors=SensorsResource(*sensors, activity),
         sensor=SensorResource(*sensors),
@@ -299,6 +345,10 @@ def create_resources(parts: Parts) -> routes.Resources:
         oauth_metadata=MetadataResource(settings),
         frob=FrobResource(catalog, parts.secret_key),
         frob_token=FrobTokenResource(catalog, parts.secret_key),
+        rabbitmq=RabbitMqResource(*brokers, settings.mqtt.rabbitmq_vhost),
+        emqx=EmqxResource(*brokers),
+        vernemq=VerneMqResource(*brokers),
+        go_auth=GoAuthResource(*brokers),
         openapi=OpenApiResource(document),
         reference=ReferenceResource(page, settings.server.public_url),
         reference_asset=ReferenceAssetResource(page),

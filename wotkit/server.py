@@ -26,10 +26,11 @@ from wotkit.readings.store import StoreError
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from wotkit.edge import Edge
+    from wotkit.mqtt.listening import Bound
     from wotkit.settings import Settings
 
 LOCK_NAME: Final = "server.lock"
@@ -135,8 +136,11 @@ def _end_with_the_main_process() -> None:
 class Application(BaseApplication):  # type: ignore[misc]  # shipped without types
     """What gunicorn needs to know."""
 
-    def __init__(self, settings: Settings, on_ready: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: Settings, bound: Sequence[Bound], on_ready: Callable[[str], None]
+    ) -> None:
         self.settings = settings
+        self._bound = bound
         self._on_ready = on_ready
         super().__init__()
 
@@ -166,7 +170,7 @@ class Application(BaseApplication):  # type: ignore[misc]  # shipped without typ
 
         stop_counting_memory()
         try:
-            return create_app(self.settings)
+            return create_app(self.settings, self._bound)
         except (StoreError, WotkitError) as error:
             _log.error("the server cannot start: %s", error)
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
@@ -176,11 +180,12 @@ class Application(BaseApplication):  # type: ignore[misc]  # shipped without typ
         self._on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
 
 
-def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
+def run(settings: Settings, bound: Sequence[Bound], on_ready: Callable[[str], None]) -> None:
     """Serve until a signal says stop; ends the process.
 
     Args:
         settings: all of them.
+        bound: sockets on which MQTT is served.
         on_ready: called once with the address, when connections are taken.
 
     Raises:
@@ -195,7 +200,7 @@ def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _only_server(folder):
         logs.start(settings.log)
-        Application(settings, on_ready).run()
+        Application(settings, bound, on_ready).run()
 
 
 @contextmanager

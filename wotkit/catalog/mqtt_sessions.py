@@ -79,6 +79,12 @@ def open_session(
     return Opened(session_id, present=False, subscriptions=[])
 
 
+def exists(key_id: str, client: str) -> bool:
+    """Return whether something of a client's session is kept."""
+    own = (MqttSession.key == key_id) & (MqttSession.client == client)
+    return bool(rows(MqttSession.select(MqttSession.id).where(own)))
+
+
 def drop_session(key_id: str, client: str) -> None:
     """Forget a client's session, if there is one."""
     changed(

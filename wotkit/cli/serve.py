@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wotkit.catalog import Catalog
+    from wotkit.mqtt.listening import Bound
     from wotkit.settings import ServerSettings, Settings
 
 EXAMPLES = """\b
@@ -40,6 +41,7 @@ ADDRESS = "{address}"
 @click.command(epilog=EXAMPLES)
 @click.option("--host", metavar="ADDRESS", help="Address to listen on (server.host).")
 @click.option("--port", metavar="PORT", help="TCP port of HTTP (server.port).")
+@click.option("--mqtt-port", metavar="PORT", help="TCP port of MQTT (mqtt.port).")
 @click.option("--workers", metavar="COUNT", help="Worker processes (server.workers).")
 @click.option("--demo", is_flag=True, help="With a user, a key and sensors to try.")
 @set_option
@@ -47,6 +49,7 @@ ADDRESS = "{address}"
 def serve(
     host: str | None,
     port: str | None,
+    mqtt_port: str | None,
     workers: str | None,
     demo: bool,
     pairs: tuple[str, ...],
@@ -55,16 +58,24 @@ def serve(
 ) -> None:
     """Run the server until Ctrl-C or SIGTERM."""
     overrides: dict[str, Any] = dict(assignments(pairs))
-    given = {"server.host": host, "server.port": port, "server.workers": workers}
+    given = {
+        "server.host": host,
+        "server.port": port,
+        "mqtt.port": mqtt_port,
+        "server.workers": workers,
+    }
     overrides |= {name: value for name, value in given.items() if value is not None}
     if demo:
         overrides.setdefault("web.registration", "open")
     settings = load(data, config_file, overrides).settings
     first_steps = _in_child(lambda: _prepare(settings, demo=demo))
+    bound = _bind(settings)
 
     def on_ready(address: str) -> None:
         reached = reached_at(settings.server, address)
         click.echo(f"WoTKit at {reached}, data in {settings.data_folder}; Ctrl-C stops it.")
+        for each in bound:
+            click.echo(f"MQTT at {each.url}")
         if first_steps:
             click.echo(f"\n{first_steps.replace(ADDRESS, reached)}\n")
 
@@ -72,9 +83,29 @@ def serve(
     from wotkit import server
 
     try:
-        server.run(settings, on_ready)
+        server.run(settings, bound, on_ready)
     except (server.AlreadyRunning, server.TooManyWorkers) as error:
         raise click.ClickException(str(error)) from error
+    finally:
+        for each in bound:
+            each.socket.close()
+
+
+def _bind(settings: Settings) -> list[Bound]:
+    """Take the ports of MQTT.
+
+    Raises:
+        ClickException: one is in use, or the certificate cannot be read.
+    """
+    from wotkit.mqtt.listening import bind
+
+    try:
+        return bind(settings)
+    except OSError as error:
+        raise click.ClickException(
+            f"MQTT cannot be served: {error.strerror or error}; choose another port with "
+            "--mqtt-port, or switch it off with --set mqtt.enabled=false"
+        ) from error
 
 
 def _in_child(work: Callable[[], str]) -> str:
