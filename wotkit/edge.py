@@ -51,7 +51,7 @@ _COUNTED_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DEL
 """Methods with a metric of their own; clients may send any word."""
 _LOGGED_PATH: Final = 500
 _SECRET_PATHS: Final = ("/password/", "/welcome/")
-"""What follows these in a path lets its reader in, and so is not logged."""
+"""What follows these in a path lets its reader in, and so is neither logged nor repeated."""
 _SLOW_SECONDS: Final = 1.0
 _SWITCHED: Final = 101
 
@@ -171,7 +171,7 @@ class Edge:
         fields: dict[str, Any] = {
             "request_id": scope[REQUEST_ID],
             "method": scope["method"],
-            "path": _logged(scope["path"]),
+            "path": plain_path(scope["path"])[:_LOGGED_PATH],
             "status": status,
             "ms": round(seconds * 1000, 1),
             "client": client[0] if client else None,
@@ -222,11 +222,12 @@ class Edge:
         ]
 
 
-def _logged(path: str) -> str:
+def plain_path(path: str) -> str:
+    """Return a path without what in it is a secret."""
     for start in _SECRET_PATHS:
         if path.startswith(start):
             return f"{start}…"
-    return path[:_LOGGED_PATH]
+    return path
 
 
 async def _close(message: Any, send: Any) -> None:

@@ -24,6 +24,7 @@ MASK: Final = "********"
 _OWN_HANDLERS: Final = ("gunicorn.error", "uvicorn", "uvicorn.error", "py.warnings")
 """Loggers that libraries give handlers of their own; they are to write through ours."""
 _SILENT: Final = ("gunicorn.access", "uvicorn.access")
+_TALKATIVE: Final = ("peewee", "oauthlib")
 """The server writes its own line for a request, with the request's id."""
 
 _SECRET_NAME: Final = re.compile(
@@ -124,6 +125,8 @@ def start(settings: LogSettings, stream: TextIO | None = None) -> None:
         logger = logging.getLogger(name)
         logger.handlers = []  # none at all: then uvicorn does not even make the records
         logger.propagate = False
-    # at debug it writes every statement with its values, hashes of passwords among them
-    logging.getLogger("peewee").setLevel(logging.INFO)
+    # at debug they write statements and requests whole, hashes of passwords and secrets of
+    # applications among them
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.INFO)
     logging.captureWarnings(capture=True)

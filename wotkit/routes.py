@@ -70,6 +70,10 @@ class Resources(NamedTuple):
     oauth_metadata: Any
     frob: Any
     frob_token: Any
+    rabbitmq: Any
+    emqx: Any
+    vernemq: Any
+    go_auth: Any
     openapi: Any
     reference: Any
     reference_asset: Any
@@ -161,6 +165,10 @@ def others(resources: Resources) -> Iterator[Route]:
     for form in ("", "/json", "/xml"):
         yield Route(f"/api/auth.getFrob{form}", resources.frob)
         yield Route(f"/api/auth.getToken{form}", resources.frob_token)
+    yield Route("/internal/mqtt/rabbitmq/{question}", resources.rabbitmq)
+    yield Route("/internal/mqtt/emqx/{question}", resources.emqx)
+    yield Route("/internal/mqtt/vernemq/{question}", resources.vernemq)
+    yield Route("/internal/mqtt/go-auth/{question}", resources.go_auth)
     yield Route("/api/openapi.json", resources.openapi)
     yield Route("/api/reference", resources.reference)
     yield Route("/api/reference/{asset}", resources.reference_asset)

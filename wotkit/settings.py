@@ -477,6 +477,31 @@ class MqttSettings(Struct, frozen=True, kw_only=True):
     commands_in_flight: Annotated[
         int, _count("Messages to actuators that a client has not acknowledged at most.")
     ] = 20
+    authorizer_addresses: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Addresses or networks of brokers that may ask under /internal/mqtt who "
+            "may connect and which topics a client may use."
+        ),
+    ] = ("127.0.0.1", "::1")
+    secret_for_brokers: Annotated[
+        str,
+        Meta(
+            description="Secret that brokers elsewhere send in the header X-WoTKit-Secret to ask "
+            "the same; empty means that the address alone counts."
+        ),
+    ] = ""
+    scoped_client_ids: Annotated[
+        bool,
+        Meta(
+            description="Whether a broker is told to refuse clients whose id does not begin with "
+            "their key id. Without it, who guesses the client id of another key ends its "
+            "connection, and with some brokers takes over its session."
+        ),
+    ] = False
+    rabbitmq_vhost: Annotated[
+        str, Meta(description="Virtual host of RabbitMQ that keys may use.")
+    ] = "/"
 
 
 class Settings(Struct, frozen=True, kw_only=True):

@@ -34,6 +34,9 @@ TAGS: Final = {
     "Older handshake": "For desktop programs that know neither callback addresses nor OAuth2: they "
     "get a frob, send their user to `/apps/authorize`, and exchange the frob for a token. Every "
     "call is signed. New programs use OAuth2.",
+    "Brokers": "What a broker of MQTT asks that stands before the platform: who may connect, and "
+    "which topics a client may use. Only from the addresses of `mqtt.authorizer_addresses`, or "
+    "with the secret; everybody else is told to deny.",
     "Operations": "For watchdogs, load balancers and Prometheus, and this description of the API.",
 }
 """Groups of operations, in the order of the reference."""
@@ -64,6 +67,7 @@ PATH_PARAMETERS: Final = {
     "key": ("A key id: 16 hex digits.", "0123456789abcdef"),
     "app": ("A client id: 32 hex digits.", "0123456789abcdef0123456789abcdef"),
     "grant": ("The id of a grant.", "17"),
+    "question": ("What is asked, in the product's own words.", "user"),
     "asset": ("The name of a file of the reference page.", "reference.css"),
     "page": ("The name of a page of the documentation.", "quickstart"),
 }

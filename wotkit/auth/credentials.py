@@ -29,8 +29,22 @@ def of_key(key_id: str, key_password: str) -> Identity | None:
     if key is None:
         return None
     until = _valid_until(key, passwords.hash_secret(key_password))
-    if until is None:
+    return None if until is None else _of_key(key, until)
+
+
+def of_key_id(key_id: str) -> Identity | None:
+    """Return the identity of a key whose password somebody else has verified, such as a broker.
+
+    None when there is no such key, or it has expired.
+    """
+    key = Key.get_or_none(Key.id == key_id)
+    if key is None:
         return None
+    until = key.expires if key.expires is not None else _NEVER
+    return _of_key(key, until) if until > times.now() else None
+
+
+def _of_key(key: Key, until: int) -> Identity | None:
     ((username, role, enabled),) = rows(
         User.select(Account.name, User.role, User.enabled)
         .join(Account)
@@ -42,7 +56,7 @@ def of_key(key_id: str, key_password: str) -> Identity | None:
     admin = role == "admin" and ADMIN in scopes
     sensors = None
     if key.limited:
-        limits = rows(KeySensor.select(KeySensor.sensor).where(KeySensor.key == key_id))
+        limits = rows(KeySensor.select(KeySensor.sensor).where(KeySensor.key == key.id))
         sensors = frozenset(sensor_id for (sensor_id,) in limits)
     return Identity(
         user_id=key.user_id,
@@ -50,7 +64,7 @@ def of_key(key_id: str, key_password: str) -> Identity | None:
         accounts=accounts_of(key.user_id),
         scopes=scopes if admin else scopes - {ADMIN},
         admin=admin,
-        key_id=key_id,
+        key_id=str(key.id),
         expires=until,
         sensors=sensors,
     )
