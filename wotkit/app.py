@@ -23,13 +23,6 @@ from wotkit.api.internal.brokers import (
     VerneMqResource,
 )
 from wotkit.api.internal.gate import Gate
-from wotkit.api.internal.brokers import (
-    EmqxResource,
-    GoAuthResource,
-    RabbitMqResource,
-    VerneMqResource,
-)
-from wotkit.api.internal.gate import Gate
 from wotkit.api.oauth.metadata import MetadataResource
 from wotkit.api.oauth.resources import (
     DeviceAuthorizationResource,
@@ -98,8 +91,6 @@ from wotkit.metrics import Collector, IngestMetrics, LiveMetrics, RequestMetrics
 from wotkit.mqtt.authorize import Authority
 from wotkit.mqtt.listening import Listening
 from wotkit.mqtt.vouched import Vouched
-from wotkit.mqtt.authorize import Authority
-from wotkit.mqtt.vouched import Vouched
 from wotkit.readings.readers import ReaderPool
 from wotkit.readings.sqlite import FILE_NAME, SqliteStore
 from wotkit.upkeep.housekeeping import Housekeeping
@@ -130,7 +121,6 @@ class Parts:
         self.readers = ReaderPool(self.store, settings.storage.readers)
         self._watch = watch = TurnWatch(self.catalog.watch())
         self.authenticator = Authenticator(self.catalog, settings.auth, watch, self.secret_key)
-        self.vouched = Vouched(self.catalog, watch)
         self.vouched = Vouched(self.catalog, watch)
         self.requests = RequestMetrics()
         self.ingest_metrics = IngestMetrics()
@@ -296,14 +286,6 @@ def create_resources(parts: Parts) -> routes.Resources:
         ),
         Gate(settings.mqtt.authorizer_addresses, settings.mqtt.secret_for_brokers),
     )
-    brokers = (
-        Authority(
-            parts.authenticator,
-            parts.vouched,
-            scoped_client_ids=settings.mqtt.scoped_client_ids,
-        ),
-        Gate(settings.mqtt.authorizer_addresses, settings.mqtt.secret_for_brokers),
-    )
     resources = routes.Resources(
         sensors=SensorsResource(*sensors, activity),
         sensor=SensorResource(*sensors),
@@ -363,10 +345,6 @@ def create_resources(parts: Parts) -> routes.Resources:
         oauth_metadata=MetadataResource(settings),
         frob=FrobResource(catalog, parts.secret_key),
         frob_token=FrobTokenResource(catalog, parts.secret_key),
-        rabbitmq=RabbitMqResource(*brokers, settings.mqtt.rabbitmq_vhost),
-        emqx=EmqxResource(*brokers),
-        vernemq=VerneMqResource(*brokers),
-        go_auth=GoAuthResource(*brokers),
         rabbitmq=RabbitMqResource(*brokers, settings.mqtt.rabbitmq_vhost),
         emqx=EmqxResource(*brokers),
         vernemq=VerneMqResource(*brokers),
