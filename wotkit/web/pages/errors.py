@@ -10,6 +10,7 @@ import falcon.asgi
 
 from wotkit import errors
 from wotkit.api import errors as api_errors
+from wotkit.edge import plain_path
 from wotkit.errors import Category, WotkitError
 from wotkit.web.pages.page import GoElsewhere, Page
 
@@ -73,7 +74,7 @@ def install(app: falcon.asgi.App[Any, Any], site: Site) -> None:
     async def of_falcon(req: Any, resp: Any, error: falcon.HTTPError, _: Any) -> None:
         known = _OF_STATUS.get(error.status_code)
         if known is not None:
-            await page.answer(req, resp, known(f"There is no page {req.path[:100]}."))
+            await page.answer(req, resp, known(f"There is no page {plain_path(req.path)[:100]}."))
             resp.set_headers({k: v for k, v in dict(error.headers or {}).items() if k == "Allow"})
         elif error.status_code < _FROM_INTERNAL:
             await page.answer(req, resp, errors.MalformedBody(error.description or ""))
