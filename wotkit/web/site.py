@@ -22,6 +22,7 @@ from wotkit.web.pages.admin_orgs import NewOrgPage, OrgPage, OrgsPage
 from wotkit.web.pages.admin_users import NewUserPage, UserPage, UsersPage
 from wotkit.web.pages.apps import AppPage, DeleteAppPage, MyAppsPage, NewAppPage, PublicAppsPage
 from wotkit.web.pages.authorize import AuthorizePage
+from wotkit.web.pages.browsers import browser_of
 from wotkit.web.pages.connected import ConnectedPage
 from wotkit.web.pages.device import DevicePage
 from wotkit.web.pages.entrance import (
@@ -114,6 +115,7 @@ def templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"when": when, "day": day, "iso": iso, "ago": ago, "exactly": exactly}
+    environment.filters["browser"] = browser_of
     return environment
 
 
