@@ -32,7 +32,7 @@ POLICY: Final = (
 
 CONTENTS: Final = {
     "Start": ("quickstart", "concepts", "agent", "agent-inputs", "migration"),
-    "Use": ("api", "ingest", "live", "access"),
+    "Use": ("api", "ingest", "mqtt", "live", "access"),
     "Run": ("operations", "settings", "cli", "limits", "threat-model", "benchmarks"),
     "Look up": ("errors",),
 }
