@@ -3,8 +3,10 @@
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Final, Literal
+from urllib.parse import SplitResult
 
 from gateway_agent.inputs import InputConfig, MissingLibraryError, find_kind, kind_names
 from gateway_agent.settings import (
@@ -13,6 +15,7 @@ from gateway_agent.settings import (
     Section,
     Setting,
     WrongSetting,
+    broker_url,
     choice,
     duration,
     flag,
@@ -65,6 +68,17 @@ class PlatformConfig:
     """Section `[platform]`: where readings go, and how patient the agent is. Times in seconds."""
 
     http: Annotated[str, Setting(http_url, "address of the platform's API")]
+    mqtt: Annotated[
+        SplitResult | None,
+        Setting(broker_url, "address of the platform's MQTT: mqtt:// or mqtts://host:port"),
+    ] = None
+    prefer: Annotated[
+        Literal["mqtt", "http"],
+        Setting(
+            choice("mqtt", "http"),
+            'where both are configured: "mqtt" or "http"; the other is used while that fails',
+        ),
+    ] = "mqtt"
     credentials_file: Annotated[
         Path | None, Setting(path, "file with one line key_id:key_password, mode 0600")
     ] = None
@@ -76,6 +90,10 @@ class PlatformConfig:
     ] = None
     compress: Annotated[bool, Setting(flag, "send batches with gzip")] = True
     batch: Annotated[int, Setting(whole(1, 10_000), "most readings in one request")] = 500
+    most_per_second: Annotated[
+        int,
+        Setting(whole(0, 1_000_000), "most readings sent in a second after an outage; 0: no limit"),
+    ] = 0
     timeout: Annotated[
         float, Setting(duration(0.1, 600), "longest wait for an answer of the platform")
     ] = 30.0
@@ -167,6 +185,12 @@ class _Reader:
                 *("platform", "denied_retry_max"),
             )
         if self._problems or gateway is None or platform is None or spool is None:
+            raise ConfigError(self._file, self._problems)
+        if platform.mqtt is not None and find_spec("paho") is None:
+            self._problem(
+                "platform.mqtt: needs a library, pip install 'wotkit[gateway-mqtt]'",
+                *("platform", "mqtt"),
+            )
             raise ConfigError(self._file, self._problems)
         return Config(
             file=self._file, gateway=gateway, platform=platform, spool=spool, inputs=inputs

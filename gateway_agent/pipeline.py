@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gateway_agent.backoff import Backoff
 from gateway_agent.clock import Clock
@@ -13,6 +13,7 @@ from gateway_agent.config import Config
 from gateway_agent.credentials import CredentialSource
 from gateway_agent.inputs import Context, create_input
 from gateway_agent.inputs.runner import InputRunner
+from gateway_agent.outputs.base import Output
 from gateway_agent.outputs.batch_size import BatchSize
 from gateway_agent.outputs.client import PlatformClient
 from gateway_agent.outputs.http import HttpOutput
@@ -20,6 +21,9 @@ from gateway_agent.outputs.registry import SensorRegistry, SpecBook
 from gateway_agent.outputs.sender import Sender
 from gateway_agent.spool import Spool, SpoolLock, machine_hash
 from gateway_agent.status import StatusFile
+
+if TYPE_CHECKING:
+    from gateway_agent.outputs.mqtt_link import MqttLink
 
 _PUBLISH_EVERY: Final = 5.0
 _INPUTS_TIMEOUT: Final = 2.0
@@ -43,6 +47,7 @@ class Agent:
         self._lock = SpoolLock(config.spool.path)
         self._spool = Spool(config.spool, machine_hash())
         specs = SpecBook()
+        self._link = self._make_link(credentials)
         self._sender = self._make_sender(credentials, specs)
         self._status = StatusFile(config)
         clock = Clock()
@@ -86,12 +91,40 @@ class Agent:
         client = PlatformClient(platform, credentials)
         return Sender(
             self._spool,
-            HttpOutput(client, compress=platform.compress),
+            self._make_output(HttpOutput(client, compress=platform.compress)),
             SensorRegistry(client, specs) if platform.auto_create else None,
             size=BatchSize(platform.batch),
+            most_per_second=platform.most_per_second,
             retry=Backoff(platform.retry_min, platform.retry_max),
             denied_retry=Backoff(platform.denied_retry_min, platform.denied_retry_max),
             credentials_changed=credentials.changed,
+        )
+
+    def _make_output(self, http: HttpOutput) -> Output:
+        """HTTP alone, or with MQTT, whose library is only loaded then."""
+        platform = self._config.platform
+        if self._link is None:
+            return http
+        from gateway_agent.outputs.mqtt import MqttOutput
+        from gateway_agent.outputs.switch import SwitchingOutput
+
+        mqtt = MqttOutput(self._link, platform.timeout)
+        both: tuple[Output, Output] = (mqtt, http) if platform.prefer == "mqtt" else (http, mqtt)
+        return SwitchingOutput(*both, Backoff(platform.retry_min, platform.retry_max))
+
+    def _make_link(self, credentials: CredentialSource) -> "MqttLink | None":
+        platform = self._config.platform
+        if platform.mqtt is None:
+            return None
+        from gateway_agent.outputs.mqtt_link import MqttLink
+
+        return MqttLink(
+            platform.mqtt,
+            f"{self._config.gateway.id}-agent",
+            credentials,
+            ca_file=platform.ca_file,
+            retry=Backoff(platform.retry_min, platform.retry_max),
+            denied_retry=Backoff(platform.denied_retry_min, platform.denied_retry_max),
         )
 
     def _acquire_lock(self, stop_requested: StopRequested) -> bool:
@@ -110,6 +143,8 @@ class Agent:
 
     def _start(self) -> None:
         self._spool.start()
+        if self._link is not None:
+            self._link.start()
         self._sender.start()
         for runner in self._inputs:
             runner.start()

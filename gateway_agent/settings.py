@@ -319,6 +319,16 @@ def address(*schemes: str) -> Check:
     return check
 
 
+def broker_url(value: object) -> SplitResult:
+    """The address of the platform's MQTT, without user or password in it."""
+    parts: SplitResult = address("mqtt", "mqtts")(value)
+    if parts.username or parts.password:
+        raise ValueError("must not contain a user or password; use credentials_file")
+    if not parts.hostname or parts.query or parts.fragment or parts.path.strip("/"):
+        raise ValueError('expected an address such as "mqtts://platform.example:8883"')
+    return parts
+
+
 def path(value: object) -> Path:
     """A file or folder; `~` is the home folder."""
     if not isinstance(value, str) or not value or "\0" in value:

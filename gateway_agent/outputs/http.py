@@ -1,13 +1,12 @@
 """Delivery over HTTP: `POST {base}/v2/ingest`."""
 
 import gzip
-from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
-from gateway_agent.clock import iso_time
-from gateway_agent.outputs.base import Answer, Later, Refused, RejectedItem, Stored, TooLarge
+from gateway_agent.outputs.base import Answer, Later, Refused, TooLarge
 from gateway_agent.outputs.client import PlatformClient, Response, trouble
+from gateway_agent.outputs.encoding import acknowledgement, encode_batch
 from gateway_agent.spool import Batch
 
 _GZIP_FROM: Final = 500
@@ -38,7 +37,7 @@ class HttpOutput:
 
     def _judge(self, response: Response, batch: Batch) -> Answer:
         if HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
-            return _acknowledgement(response.body, batch) or Later(
+            return acknowledgement(response.body, batch) or Later(
                 f"HTTP {response.status} without an acknowledgement: not the platform's answer"
             )
         if response.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
@@ -46,32 +45,3 @@ class HttpOutput:
         if response.status in _INVALID:
             return Refused(response.code, response.message)
         return trouble(response)
-
-
-def encode_batch(batch: Batch) -> bytes:
-    """The body of an ingest request. The fields are JSON already, and are only joined."""
-    readings = ",".join(
-        f'{{"seq":{row.seq},"sensor":"{row.sensor}","timestamp":"{iso_time(row.wall_us)}",'
-        f"{row.fields[1:]}"
-        for row in batch.rows
-    )
-    return f'{{"stream":"{batch.stream}","readings":[{readings}]}}'.encode("ascii")
-
-
-def _acknowledgement(body: Any, batch: Batch) -> Stored | None:
-    if not isinstance(body, dict):
-        return None
-    through = body.get("acked_through")
-    if isinstance(through, bool) or not isinstance(through, int):
-        return None
-    if through < batch.rows[0].seq:
-        return None
-    items = body.get("rejected")
-    rejected = [_rejected(item) for item in items] if isinstance(items, list) else []
-    return Stored(through, tuple(item for item in rejected if item is not None))
-
-
-def _rejected(item: Any) -> RejectedItem | None:
-    if not isinstance(item, Mapping) or not isinstance(item.get("seq"), int):
-        return None
-    return RejectedItem(item["seq"], str(item.get("code", "")), str(item.get("message", "")))

@@ -51,6 +51,7 @@ class Sender:
         registry: SensorRegistry | None,
         *,
         size: BatchSize,
+        most_per_second: int = 0,
         retry: Backoff,
         denied_retry: Backoff,
         credentials_changed: Callable[[], bool],
@@ -59,6 +60,9 @@ class Sender:
         self._output = output
         self._registry = registry
         self._size = size
+        self._most_per_second = most_per_second
+        self._registry_failed = False
+        """Whether the sensors of the last batch could not be looked after."""
         self._retry = retry
         self._denied_retry = denied_retry
         self._credentials_changed = credentials_changed
@@ -106,9 +110,11 @@ class Sender:
                     return
                 self._spool.wait_for_readings(_IDLE_WAIT)
                 continue
+            began = time.monotonic()
             answer = self._deliver(batch)
             pause = self._settle(batch, answer)
             if pause is None:
+                self._keep_pace(len(batch.rows), began)
                 continue
             if self._stopping.is_set():
                 return
@@ -116,7 +122,17 @@ class Sender:
 
     def _deliver(self, batch: Batch) -> Answer:
         problem = self._registry.ensure(batch.rows) if self._registry else None
-        return problem or self._output.send(batch)
+        self._registry_failed = problem is not None
+        # The registry has HTTP only: while that fails, there may be another way for readings.
+        if problem is None or getattr(self._output, "has_another_way", False):
+            return self._output.send(batch)
+        return problem
+
+    def _keep_pace(self, count: int, began: float) -> None:
+        """Wait as long as a full batch should take, so that a backlog leaves room for others."""
+        if self._most_per_second and count >= min(self._size.size, self._most_per_second) // 2:
+            left = began + count / self._most_per_second - time.monotonic()
+            self._stopping.wait(max(0.0, left))
 
     def _settle(self, batch: Batch, answer: Answer) -> float | None:
         """Act on an answer; seconds to wait before the next attempt, or None to go on."""
@@ -152,12 +168,16 @@ class Sender:
             row = rows.get(item.seq)
             if row is None or row.seq > answer.through:
                 continue
-            if row.tries < _MOST_TRIES and self._can_be_created(item, row.sensor):
+            patient = row.tries < _MOST_TRIES or self._registry_failed
+            if patient and self._can_be_created(item, row.sensor):
                 respool.add(row.seq)
             else:
                 refused[row.seq] = Refusal(item.code, item.message)
         self._spool.settle(batch, answer.through, refused, frozenset(respool))
         self._note_dead_letters(refused)
+        if respool and self._registry_failed:
+            self._note_failure("waiting", "sensors cannot be registered over HTTP now")
+            return self._retry.next()
         self._note_success(len(batch.rows) - len(refused) - len(respool))
         return None
 
