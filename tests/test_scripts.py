@@ -22,6 +22,7 @@ SCRIPTS = (
     *("scripts/serve", "scripts/test", "scripts/check", "scripts/docs"),
     *("scripts/bench/ingest", "scripts/bench/alerts", "scripts/bench/live", ".ci/run"),
     *("scripts/bench/query", "scripts/bench/sensors", "scripts/sensors"),
+    "scripts/fuzz/mqtt-codec",
 )
 NEEDED = ("bash", "cat", "cmp", "dirname", "env", "flock", "grep", "id", "mkdir", "rm", "uname")
 """Programs that every Debian has."""

@@ -140,7 +140,8 @@ class Decoder:
             part = data[at : at + missing]
             held += part
             at += len(part)
-            missing = self._missing()
+            # 1 may mean that the header is not whole; more is what the packet lacks
+            missing = missing - len(part) if missing > 1 else self._missing()
         if not missing:
             packet = bytes(held)
             held.clear()

@@ -130,7 +130,10 @@ class AuthProperties(Properties, frozen=True, gc=False):
 
 
 class Property(NamedTuple):
-    """How a property is called, and how its value is read and written."""
+    """How a property is called, and how its value is read and written.
+
+    One that repeats is read as a list of it and those that follow, and written one by one.
+    """
 
     identifier: int
     name: str
@@ -157,6 +160,27 @@ def _u32(value: int) -> bytes:
 
 def _pair(cursor: Cursor) -> tuple[str, str]:
     return cursor.text(), cursor.text()
+
+
+def _identifier(cursor: Cursor) -> int:
+    value = cursor.varint()
+    if not value:
+        raise ProtocolError("a subscription identifier is 0")
+    return value
+
+
+def _run(identifier: int, read: Callable[[Cursor], Any]) -> Callable[[Cursor], list[Any]]:
+    """Return what reads a property and those of the same kind that follow: there may be many."""
+
+    def read_run(cursor: Cursor) -> list[Any]:
+        data, end = cursor.data, cursor.stop
+        found = [read(cursor)]
+        while cursor.at < end and data[cursor.at] == identifier:
+            cursor.at += 1
+            found.append(read(cursor))
+        return found
+
+    return read_run
 
 
 def _write_pair(pair: tuple[str, str]) -> bytes:
@@ -210,6 +234,16 @@ _FOUR: Final = _numbers(Cursor.u32, _u32)
 _FLAG: Final = _numbers(_flag, _u8)
 
 
+def _repeated(
+    identifier: int,
+    name: str,
+    read: Callable[[Cursor], Any],
+    write: Callable[[Any], bytes],
+    smallest: int | None = None,
+) -> Property:
+    return Property(identifier, name, _run(identifier, read), write, smallest, repeats=True)
+
+
 def _text(identifier: int, name: str) -> Property:
     return Property(identifier, name, Cursor.text, wire.text)
 
@@ -224,10 +258,8 @@ PROPERTIES: Final = (
     _text(0x03, "content_type"),
     Property(0x08, "response_topic", _topic, _write_topic),
     _binary(0x09, "correlation_data"),
-    Property(
-        0x0B, "subscription_identifiers", Cursor.varint, wire.varint, smallest=1, repeats=True
-    ),
-    Property(0x0B, "subscription_identifier", Cursor.varint, wire.varint, smallest=1),
+    _repeated(0x0B, "subscription_identifiers", _identifier, wire.varint, smallest=1),
+    Property(0x0B, "subscription_identifier", _identifier, wire.varint, smallest=1),
     _FOUR(0x11, "session_expiry_interval"),
     _text(0x12, "assigned_client_identifier"),
     _TWO(0x13, "server_keep_alive"),
@@ -244,7 +276,7 @@ PROPERTIES: Final = (
     Property(0x23, "topic_alias", _alias, wire.counted),
     _BYTE(0x24, "maximum_qos", largest=1),
     _FLAG(0x25, "retain_available"),
-    Property(0x26, "user_properties", _pair, _write_pair, repeats=True),
+    _repeated(0x26, "user_properties", _pair, _write_pair),
     _FOUR(0x27, "maximum_packet_size", smallest=1),
     _FLAG(0x28, "wildcard_subscription_available"),
     _FLAG(0x29, "subscription_identifiers_available"),
@@ -292,13 +324,13 @@ def read(cursor: Cursor, kind: type[P]) -> P:
         identifier = cursor.u8()
         wanted = allowed.get(identifier) or _refuse(identifier)
         value = wanted.read(cursor)
-        wanted.check(value)
         if wanted.repeats:
-            found.setdefault(wanted.name, []).append(value)
-        elif wanted.name in found:
+            found.setdefault(wanted.name, []).extend(value)
+            continue
+        wanted.check(value)
+        if wanted.name in found:
             raise ProtocolError(f"the property {wanted.name} stands twice")
-        else:
-            found[wanted.name] = value
+        found[wanted.name] = value
     cursor.stop = outer
     return kind(
         **{name: tuple(value) if type(value) is list else value for name, value in found.items()}

@@ -94,8 +94,17 @@ class Cursor:
 
     def text(self) -> str:
         """Read a UTF-8 encoded string ([MQTT-1.5.4-1], [MQTT-1.5.4-2]; 3.1.1: [MQTT-1.5.3-1])."""
+        # without the methods above: a packet may have thousands of texts
+        start = self.at + 2
+        if start > self.stop:
+            raise MalformedPacket("the packet ends within a text's length")
+        data = self.data
+        end = start + (data[start - 2] << 8 | data[start - 1])
+        if end > self.stop:
+            raise MalformedPacket("the packet ends within a text")
+        self.at = end
         try:
-            value = self.bytes_(self.u16()).decode()
+            value = data[start:end].decode()
         except UnicodeDecodeError:
             raise MalformedPacket("a text is not well-formed UTF-8") from None
         if "\0" in value:
