@@ -88,7 +88,8 @@ from wotkit.ingest.rates import RateLimiter
 from wotkit.live.hub import Hub
 from wotkit.live.streams import Streams
 from wotkit.metrics import Collector, IngestMetrics, LiveMetrics, RequestMetrics, SizeMetrics
-from wotkit.mqtt.authorize import Authority
+from wotkit.mqtt.authorize import Account, Authority
+from wotkit.mqtt.broker import broker_of
 from wotkit.mqtt.listening import Listening
 from wotkit.mqtt.vouched import Vouched
 from wotkit.readings.readers import ReaderPool
@@ -104,6 +105,8 @@ from wotkit.web.entrance import Entrance
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from wotkit.mqtt.bridge import Bridge
+    from wotkit.mqtt.broker import Broker
     from wotkit.mqtt.listening import Bound
     from wotkit.mqtt.service import Service
     from wotkit.settings import Settings
@@ -158,6 +161,8 @@ class Parts:
         )
 
         self._listening = Listening(mqtt_sockets, settings.mqtt, self._make_mqtt)
+        self.broker = broker_of(settings.mqtt)
+        self._bridge: Bridge | None = None
 
     def _make_mqtt(self) -> Service:
         from wotkit.mqtt.holders import Holders  # in memory only where clients connect
@@ -175,10 +180,27 @@ class Parts:
             self.streams,
         )
 
+    def _make_bridge(self, broker: Broker) -> Bridge:
+        from wotkit.mqtt.bridge import Bridge  # in memory only where there is a broker
+        from wotkit.mqtt.inbound import Inbound
+
+        return Bridge(
+            broker,
+            self.settings.mqtt,
+            self.catalog,
+            self.vouched,
+            self.ingest,
+            Inbound(self.catalog, self.ingest, self.directory, self.settings.ingest),
+            self.channel,
+        )
+
     def start(self) -> None:
         """Start what works by itself; to be called in the event loop."""
         self.door.start()
         self._listening.start()
+        if self.broker is not None:
+            self._bridge = self._make_bridge(self.broker)
+            self._bridge.start()
         self.evaluator.start()
         self.courier.start()
         self.housekeeping.start()
@@ -191,6 +213,8 @@ class Parts:
     async def stop(self) -> None:
         """Finish what was accepted, then close everything."""
         await self._listening.stop()
+        if self._bridge is not None:
+            await self._bridge.stop()
         await self.housekeeping.stop()
         await self.channel.close()
         await self.streams.close()
@@ -282,6 +306,7 @@ def create_resources(parts: Parts) -> routes.Resources:
         Authority(
             parts.authenticator,
             parts.vouched,
+            bridge=None if parts.broker is None else Account.of(parts.broker),
             scoped_client_ids=settings.mqtt.scoped_client_ids,
         ),
         Gate(settings.mqtt.authorizer_addresses, settings.mqtt.secret_for_brokers),

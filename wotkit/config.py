@@ -232,8 +232,11 @@ def load(
 
 
 def shown(setting: Setting, settings: Settings) -> Any:
-    """Return the value of a setting as it may be printed: secrets are masked."""
+    """Return the value of a setting as it may be printed: secrets are masked, also in a URL."""
     value = getattr(getattr(settings, setting.section), setting.key)
+    if isinstance(value, str) and "://" in value and "@" in value:
+        scheme, _, rest = value.partition("://")
+        return f"{scheme}://********@{rest.rpartition('@')[2]}"
     return "********" if setting.secret and value else value
 
 

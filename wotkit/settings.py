@@ -477,6 +477,49 @@ class MqttSettings(Struct, frozen=True, kw_only=True):
     commands_in_flight: Annotated[
         int, _count("Messages to actuators that a client has not acknowledged at most.")
     ] = 20
+    broker_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^(mqtts?://[^/?#\s]+/?)?$",
+            description="Address of a broker at which gateways publish, such as "
+            "mqtts://broker.example:8883; empty means that there is none. What they publish is "
+            "read from there.",
+        ),
+    ] = ""
+    broker_user: Annotated[
+        str, Meta(description="Name under which the server signs in at the broker.")
+    ] = ""
+    broker_password: Annotated[str, Meta(description="Password to sign in with there.")] = ""
+    broker_ca: Annotated[
+        str,
+        Meta(
+            description="PEM file of the authority that signed the broker's certificate; empty "
+            "means those that the operating system trusts."
+        ),
+    ] = ""
+    broker_client_id: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Client id of the server at the broker, which keeps messages for it while "
+            "it is away.",
+        ),
+    ] = "wotkit"
+    broker_in_flight: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=65_535,
+            description="Messages of the broker that wait for their commit at most.",
+        ),
+    ] = 1000
+    broker_shared: Annotated[
+        bool,
+        Meta(
+            description="Whether several servers, each with a client id of its own, share what "
+            "the broker has, if it can do that (shared subscriptions)."
+        ),
+    ] = False
     authorizer_addresses: Annotated[
         tuple[str, ...],
         Meta(

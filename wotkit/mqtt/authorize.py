@@ -22,6 +22,7 @@ from wotkit.mqtt.topics import ROOT, Kind, publishable, receivable, subscribable
 
 if TYPE_CHECKING:
     from wotkit.auth.authenticator import Authenticator
+    from wotkit.mqtt.broker import Broker
     from wotkit.mqtt.vouched import Vouched
 
 _SHORTEST: Final = 3
@@ -46,6 +47,11 @@ class Account(NamedTuple):
 
     name: str
     password: str
+
+    @classmethod
+    def of(cls, broker: Broker) -> Account | None:
+        """Return the account with which the bridge signs in; None when it has none."""
+        return cls(broker.user, broker.password) if broker.user else None
 
 
 class Authority:

@@ -30,6 +30,15 @@ class Vouched:
         self._revision = -1
         self._known: dict[str, Identity | None] = {}
 
+    def remembered(self, key_id: str) -> Identity | None:
+        """Return whom a key acts for if that is known to hold now; else ask :meth:`identity`."""
+        if self._watch.revision() != self._revision:
+            return None
+        found = self._known.get(key_id)
+        if found is None or (found.expires is not None and found.expires <= times.now()):
+            return None
+        return found
+
     async def identity(self, key_id: str) -> Identity | None:
         """Return whom a key acts for; None when there is no such key, or it holds no more.
 
