@@ -132,7 +132,7 @@ def check(start: Start, data: bytes, rng: random.Random) -> str:
         if Decoder(version).feed(sent) != got:
             raise Wrong(f"{got} is not the same when it is encoded as {sent.hex()}")
     kinds = " ".join(type(packet).__name__ for packet in got[:3])
-    return f"{kinds} | {re.sub(r'[0-9]+', '0', str(error))}"
+    return f"{kinds} | {re.sub(r'0x[0-9a-f]+|[0-9]+', '0', str(error))}"
 
 
 def _version_of(got: list[Packet]) -> Version | None:
