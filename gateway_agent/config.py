@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import SplitResult
 
+from gateway_agent import actuators as actuator_kinds
+from gateway_agent.actuators import ActuatorConfig
 from gateway_agent.inputs import InputConfig, MissingLibraryError, find_kind, kind_names
 from gateway_agent.settings import (
     Place,
@@ -28,7 +30,7 @@ from gateway_agent.settings import (
 )
 from gateway_agent.toml_lines import LineIndex
 
-SECTIONS: Final = ("gateway", "platform", "spool", "input")
+SECTIONS: Final = ("gateway", "platform", "spool", "input", "actuator")
 GATEWAY_ID: Final = r"[a-z_][a-z0-9_-]{0,39}"
 
 
@@ -146,6 +148,7 @@ class Config:
     platform: PlatformConfig
     spool: SpoolConfig
     inputs: tuple[InputConfig, ...]
+    actuators: tuple[ActuatorConfig, ...] = ()
 
 
 def load_config(file: Path) -> Config:
@@ -177,6 +180,7 @@ class _Reader:
         platform = self._section(PlatformConfig, document, "platform")
         spool = self._section(SpoolConfig, document, "spool")
         inputs = self._inputs(document.get("input", []))
+        actuators = self._actuators(document.get("actuator", []))
         if platform and platform.retry_max < platform.retry_min:
             self._problem("platform.retry_max: is shorter than retry_min", "platform", "retry_max")
         if platform and platform.denied_retry_max < platform.denied_retry_min:
@@ -193,7 +197,12 @@ class _Reader:
             )
             raise ConfigError(self._file, self._problems)
         return Config(
-            file=self._file, gateway=gateway, platform=platform, spool=spool, inputs=inputs
+            file=self._file,
+            gateway=gateway,
+            platform=platform,
+            spool=spool,
+            inputs=inputs,
+            actuators=actuators,
         )
 
     def _section(
@@ -223,6 +232,37 @@ class _Reader:
                 )
             configs.append(config)
         return tuple(configs)
+
+    def _actuators(self, tables: object) -> tuple[ActuatorConfig, ...]:
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            self._problem("actuator: must be a list of sections, [[actuator]]", "actuator")
+            return ()
+        found: list[ActuatorConfig] = []
+        for index, table in enumerate(tables):
+            config = self._actuator(index, table)
+            if config is not None and any(config.sensor == other.sensor for other in found):
+                self._problem(
+                    f"actuator.sensor: {config.sensor!r} has an actuator already",
+                    *("actuator", index, "sensor"),
+                )
+            elif config is not None:
+                found.append(config)
+        return tuple(found)
+
+    def _actuator(self, index: int, table: Mapping[str, object]) -> ActuatorConfig | None:
+        name, known = table.get("type"), actuator_kinds.kind_names()
+        if not isinstance(name, str) or name not in known:
+            hint = nearest(str(name), known)
+            self._problem(f"actuator.type: no actuator {name!r}{hint}", "actuator", index, "type")
+            return None
+        try:
+            kind = actuator_kinds.find_kind(name)
+        except MissingLibraryError as error:
+            self._problem(f"actuator.type: {error}", "actuator", index, "type")
+            return None
+        place = self._place("actuator", "actuator", index)
+        found: ActuatorConfig | None = read_section(kind.config, table, place, self._problems)
+        return found
 
     def _input(self, index: int, table: Mapping[str, object]) -> InputConfig | None:
         kind_name = table.get("type")

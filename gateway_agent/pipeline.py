@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway_agent.backoff import Backoff
 from gateway_agent.clock import Clock
@@ -23,6 +23,8 @@ from gateway_agent.spool import Spool, SpoolLock, machine_hash
 from gateway_agent.status import StatusFile
 
 if TYPE_CHECKING:
+    from gateway_agent.commands.command import Command
+    from gateway_agent.commands.service import CommandService
     from gateway_agent.outputs.mqtt_link import MqttLink
 
 _PUBLISH_EVERY: Final = 5.0
@@ -51,6 +53,7 @@ class Agent:
         self._sender = self._make_sender(credentials, specs)
         self._status = StatusFile(config)
         clock = Clock()
+        self._commands = self._make_commands(credentials, clock)
         context = Context(config.gateway.id, self._inputs_stopping, clock, self._spool)
         self._inputs = [
             InputRunner(
@@ -112,6 +115,29 @@ class Agent:
         both: tuple[Output, Output] = (mqtt, http) if platform.prefer == "mqtt" else (http, mqtt)
         return SwitchingOutput(*both, Backoff(platform.retry_min, platform.retry_max))
 
+    def _make_commands(
+        self, credentials: CredentialSource, clock: Clock
+    ) -> "CommandService | None":
+        """What carries commands out, if there is an actuator."""
+        if not self._config.actuators:
+            return None
+        from gateway_agent.commands.poll import CommandPoll
+        from gateway_agent.commands.service import CommandService
+
+        platform = self._config.platform
+
+        def make_poll(sensor: str, submit: "Callable[[Command], bool]", **how: Any) -> CommandPoll:
+            return CommandPoll(
+                PlatformClient(platform, credentials),
+                sensor,
+                submit,
+                timeout=platform.timeout,
+                retry=Backoff(platform.retry_min, min(60.0, platform.retry_max)),
+                **how,
+            )
+
+        return CommandService(self._config.actuators, self._spool, self._link, make_poll, clock)
+
     def _make_link(self, credentials: CredentialSource) -> "MqttLink | None":
         platform = self._config.platform
         if platform.mqtt is None:
@@ -143,6 +169,8 @@ class Agent:
 
     def _start(self) -> None:
         self._spool.start()
+        if self._commands is not None:
+            self._commands.start()
         if self._link is not None:
             self._link.start()
         self._sender.start()
@@ -160,6 +188,8 @@ class Agent:
         """Inputs first, so that nothing new comes; then the writer; then the sender."""
         self._log.info("stopping")
         self._inputs_stopping.set()
+        if self._commands is not None and not self._commands.stop(_INPUTS_TIMEOUT):
+            self._log.error("an actuator hangs, its safe state was not taken")
         deadline = time.monotonic() + _INPUTS_TIMEOUT
         for runner in self._inputs:
             if not runner.join(max(0.0, deadline - time.monotonic())):

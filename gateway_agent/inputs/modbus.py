@@ -141,7 +141,7 @@ class ModbusInput(Input):
     def open(self) -> None:
         """Raises ConnectionError when there is no such port, or nobody listens at the address."""
         self._devices = self._plan()
-        self._client = _client(self._config)
+        self._client = make_client(self._config.url, self._config.timeout)
         if not self._client.connect():
             url = self._config.url
             raise ConnectionError(f"cannot open {url.path if url.scheme == 'rtu' else url.netloc}")
@@ -226,15 +226,15 @@ class ModbusInput(Input):
                 self._client.socket.reset_input_buffer()
 
 
-def _client(config: ModbusConfig) -> ModbusSerialClient | ModbusTcpClient:
-    url = config.url
+def make_client(url: SplitResult, timeout: float) -> ModbusSerialClient | ModbusTcpClient:
+    """A client for an address, not connected; `timeout` in seconds. Raises ValueError."""
     if url.scheme == "rtu":
-        return ModbusSerialClient(url.path, timeout=config.timeout, retries=0, **line_settings(url))
+        return ModbusSerialClient(url.path, timeout=timeout, retries=0, **line_settings(url))
     return ModbusTcpClient(
         url.hostname or "",
         port=url.port or _DEFAULT_PORT,
         framer=FramerType.RTU if url.scheme == "rtu+tcp" else FramerType.SOCKET,
-        timeout=config.timeout,
+        timeout=timeout,
         retries=0,
     )
 

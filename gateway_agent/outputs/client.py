@@ -144,6 +144,12 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return min(max(0.0, (moment - now).total_seconds()), _LONGEST_RETRY_AFTER)
 
 
+def platform_time(headers: Mapping[str, str]) -> float | None:
+    """The platform's clock at its answer, in seconds since 1970; None when it does not say."""
+    moment = _http_date(headers.get("date", ""))
+    return None if moment is None else moment.timestamp()
+
+
 def _http_date(value: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(value)

@@ -6,13 +6,15 @@ platform's answer, which comes after its commit.
 
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway_agent.outputs.base import Answer, Denied, Later, Refused, TooLarge
 from gateway_agent.outputs.encoding import acknowledgement, encode_batch
-from gateway_agent.outputs.mqtt_link import MqttLink
+from gateway_agent.outputs.mqtt_link import Message, MqttLink
 from gateway_agent.spool import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _ROOM_FOR_TOPIC: Final = 256
 _NOT_AUTHORIZED: Final = 0x87
@@ -70,9 +72,10 @@ class MqttOutput:
                 self._arrived.wait(min(left, 0.2))
         return Later(f"MQTT: {self._link.trouble}")
 
-    def _on_ack(self, _kind: str, body: Mapping[str, Any], _expires: float | None) -> None:
+    def _on_ack(self, message: Message) -> None:
+        message.done()
         with self._arrived:
-            self._answers[str(body.get("stream", ""))] = body
+            self._answers[str(message.body.get("stream", ""))] = message.body
             self._arrived.notify_all()
 
 

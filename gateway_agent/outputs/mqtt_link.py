@@ -34,8 +34,20 @@ _REFUSED: Final = 0x80
 _DENIED: Final = frozenset({0x84, 0x85, 0x86, 0x87, 0x8C, 0x98})
 """CONNACK and DISCONNECT reasons that another key might change (MQTT 5, section 2.4)."""
 
-Receive = Callable[[str, Mapping[str, Any], float | None], None]
-"""Takes the rest of a topic after the key id, the decoded payload, and seconds until it expires."""
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What came: the rest of its topic after the key id, and its decoded payload."""
+
+    kind: str
+    body: Mapping[str, Any]
+    expires_in: float | None
+    """Seconds until it is stale, by the broker's clock; None if it did not say."""
+    done: Callable[[], None]
+    """To be called when it need not come again."""
+
+
+Receive = Callable[[Message], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +107,7 @@ class MqttLink:
     def receive(self, kind: str, receiver: Receive) -> None:
         """Have what comes on `{kind}`, such as `ack` or `commands/#`, given to `receiver`.
 
-        To be said before `start`; the receiver must not wait.
+        To be said before `start`. The receiver must not wait, and sees to it that `done` is called.
         """
         self._receivers[kind] = receiver
 
@@ -211,6 +223,7 @@ class MqttLink:
             client_id=self._client_id,
             protocol=paho.MQTTv5,
             reconnect_on_failure=False,
+            manual_ack=True,
         )
         client.connect_timeout = _CONNECT_TIMEOUT
         client.username_pw_set(key.key_id, key.key_password)
@@ -277,7 +290,7 @@ class MqttLink:
                 self._answers[mid] = Publication(reason.value, str(reason))
             self._lock.notify_all()
 
-    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+    def _on_message(self, client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         self.last_contact = time.monotonic()
         kind = message.topic.removeprefix(f"wotkit/{self._key_id}/")
         receiver = self._receivers.get(kind) or self._receivers.get(kind.split("/")[0] + "/#")
@@ -287,8 +300,15 @@ class MqttLink:
             body = None
         if receiver is None or not isinstance(body, dict):
             self._log.warning("message ignored topic=%s", kind)
+            client.ack(message.mid, message.qos)
             return
-        receiver(kind, body, getattr(message.properties, "MessageExpiryInterval", None))
+        expires_in = getattr(message.properties, "MessageExpiryInterval", None)
+        receiver(Message(kind, body, expires_in, lambda: _acknowledge(client, message)))
+
+
+def _acknowledge(client: paho.Client, message: paho.MQTTMessage) -> None:
+    """Let the broker forget a message; harmless when its connection is gone."""
+    client.ack(message.mid, message.qos)
 
 
 def _session(seconds: int) -> Properties:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway_agent.reading import Reading
+from gateway_agent.spool import journal
 from gateway_agent.spool.ballast import Ballast
 from gateway_agent.spool.failures import SpoolFullError, UnsuitableSpoolError, is_disk_full
 from gateway_agent.spool.records import Settlement, Work
@@ -87,6 +88,8 @@ class SpoolFile:
         """Refused readings that are kept."""
         self.bookmarks: dict[str, str] = {}
         """How far inputs have come, by their names."""
+        self.journal: dict[str, journal.JournalEntry] = {}
+        """What became of commands, by their keys."""
         self.counters: Counter[str] = Counter()
         """Totals since the file was made: committed, acknowledged, dead, `dropped_{reason}`."""
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,6 +158,7 @@ class SpoolFile:
         elif self._path.stat().st_size <= _CHECKED_WHOLE:
             self._check_whole()
         self._limit_pages(self._max_pages)
+        journal.prepare(db)
         self._load()
 
     def _create(self) -> None:
@@ -181,6 +185,7 @@ class SpoolFile:
         self.dead_letters = db.execute("SELECT count(*) FROM dead_letter").fetchone()[0]
         self.counters = Counter(dict(db.execute("SELECT name, value FROM counter")))
         marks = db.execute("SELECT name, value FROM meta WHERE name LIKE ?", (_BOOKMARK + "%",))
+        self.journal = journal.load(db)
         self.bookmarks = {name.removeprefix(_BOOKMARK): value for name, value in marks}
 
     def _highest_seq(self) -> int:
@@ -219,12 +224,14 @@ class SpoolFile:
             self._trim_dead_letters(tally)
             self._save_counters(tally)
             marks = self._save_bookmarks(work)
+            journal.write(self._db, work.commands)
             last_seq = self._highest_seq()
         self.last_seq = last_seq
         self.depth += tally["added"] - tally["removed"]
         self.dead_letters += tally["dead"] - tally["dropped_dead_letters"]
         self.counters.update(_lasting(tally))
         self.bookmarks |= marks
+        self.journal |= {entry.key: entry for entry in work.commands}
         if work.renew_stream:
             self._load()
 

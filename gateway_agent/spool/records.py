@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway_agent.reading import Reading
+from gateway_agent.spool.journal import JournalEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Work:
     settlements: list[Settlement] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     bookmarks: dict[str, str] = field(default_factory=dict)
+    commands: list[JournalEntry] = field(default_factory=list)
     renew_stream: bool = False
     replace_file: bool = False
 
@@ -67,6 +69,7 @@ class Work:
             or self.settlements
             or self.counts
             or self.bookmarks
+            or self.commands
             or self.renew_stream
             or self.replace_file
         )

@@ -17,6 +17,7 @@ from gateway_agent.reading import Reading
 from gateway_agent.spool.aside import set_aside
 from gateway_agent.spool.failures import SpoolFullError, is_corrupt
 from gateway_agent.spool.file import SpoolFile
+from gateway_agent.spool.journal import JournalEntry
 from gateway_agent.spool.reader import SpoolReader
 from gateway_agent.spool.records import Batch, Refusal, Settlement, SpoolFigures, Work
 
@@ -108,6 +109,23 @@ class Spool:
         with self._lock:
             self._bookmarks[name] = self._pending.bookmarks[name] = value
             self._announce_work()
+
+    def journal(self) -> dict[str, JournalEntry]:
+        """What became of commands, by their keys, as far as it is on disk."""
+        with self._lock:
+            return {} if self._file is None else dict(self._file.journal)
+
+    def note_command(self, entry: JournalEntry, timeout: float) -> bool:
+        """Write into the journal of commands; False when it is not on disk in time."""
+
+        def is_on_disk() -> bool:
+            return self._file is not None and self._file.journal.get(entry.key) == entry
+
+        with self._lock:
+            self._pending.commands.append(entry)
+            self._hurry = True
+            self._announce_work()
+            return self._committed.wait_for(is_on_disk, timeout)
 
     def count_drop(self, reason: str, count: int = 1) -> None:
         """Count readings that were lost before they came here."""
@@ -248,6 +266,7 @@ class Spool:
             work.settlements += self._pending.settlements
             work.counts += self._pending.counts
             work.bookmarks |= self._pending.bookmarks
+            work.commands += self._pending.commands
             work.renew_stream |= self._pending.renew_stream
             work.replace_file |= self._pending.replace_file
             self._pending = Work()
@@ -323,6 +342,7 @@ class Spool:
     def _keep_bookmarks(self, file: SpoolFile) -> None:
         with self._lock:
             self._pending.bookmarks = file.bookmarks | self._pending.bookmarks
+            self._pending.commands = [*file.journal.values(), *self._pending.commands]
 
     def _attempt(self, step: Callable[[], None]) -> bool:
         """Do something with the file; False, with the trouble noted, when it failed."""

@@ -100,12 +100,19 @@ class BehindBroker:
         self._client.loop_stop()
 
     def command(
-        self, number: int, sensor: str, message: dict[str, Any], *, seconds: float = 60
+        self,
+        number: int,
+        sensor: str,
+        message: dict[str, Any],
+        *,
+        seconds: float = 60,
+        at: float = 0,
     ) -> None:
         """Send a command; one that has expired already has a negative time."""
         properties = Properties(PacketTypes.PUBLISH)
-        properties.MessageExpiryInterval = max(1, round(abs(seconds)))
-        moment = time.gmtime(time.time() + seconds)
+        if seconds > 0:
+            properties.MessageExpiryInterval = round(seconds)
+        moment = time.gmtime((at or time.time()) + seconds)
         body = {
             "id": number,
             "sensor": f"alice.{sensor}",

@@ -1,0 +1,154 @@
+"""Commands over a real broker: the agent as a process, what it does to a file, what it tells."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from agent_broker import BehindBroker, Broker
+from agent_platform import StandInPlatform
+from agent_process import AgentProcess
+
+SIM = '[[input]]\ntype = "sim"\ninterval = "1s"\n'
+PUMP = """
+[[actuator]]
+type = "command"
+sensor = "pump"
+command = ["sh", "-c", "sleep {sleep}; echo $0 >> {file}; echo did $0", "{{value}}"]
+{more}
+"""
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    (tmp_path / "broker").mkdir()
+    broker = Broker(tmp_path / "broker")
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def behind(broker: Broker, platform: StandInPlatform) -> Iterator[BehindBroker]:
+    with BehindBroker(broker, platform) as behind:
+        yield behind
+
+
+class Pump:
+    """Writes its states to a file."""
+
+    def __init__(self, folder: Path, write_config: Write, broker: Broker) -> None:
+        self.file = folder / "pump"
+        self._write, self._broker = write_config, broker
+
+    def config(self, more: str = "", sleep: float = 0) -> Path:
+        section = PUMP.format(file=self.file, more=more, sleep=sleep)
+        return self._write(SIM + section, platform_lines=f'mqtt = "{self._broker.url}"')
+
+    def states(self) -> list[str]:
+        return self.file.read_text().split() if self.file.exists() else []
+
+
+@pytest.fixture
+def pump(tmp_path: Path, write_config: Write, broker: Broker) -> Pump:
+    return Pump(tmp_path, write_config, broker)
+
+
+def online(behind: BehindBroker, times: int = 1) -> Callable[[], bool]:
+    return lambda: behind.statuses.count("online") >= times
+
+
+def test_command_is_accepted_done_and_told(pump: Pump, behind: BehindBroker) -> None:
+    with AgentProcess(pump.config()) as agent:
+        agent.wait_until(online(behind))
+        behind.command(7, "pump", {"state": "on"})
+        agent.wait_until(lambda: len(behind.results) == 2)
+        assert agent.stop() == 0
+    assert behind.states(7) == ["accepted", "done"]
+    assert behind.results[1]["detail"] == "did on"
+    assert pump.states() == ["on"]
+
+
+def test_doubled_command_acts_once_even_after_a_kill(pump: Pump, behind: BehindBroker) -> None:
+    config = pump.config()
+    with AgentProcess(config) as agent:
+        agent.wait_until(online(behind))
+        moment = time.time()
+        behind.command(7, "pump", {"state": "on"}, seconds=300, at=moment)
+        agent.wait_until(lambda: "done" in behind.states(7))
+        agent.kill()
+    behind.results.clear()
+    with AgentProcess(config) as agent:
+        agent.wait_until(online(behind, 2))
+        behind.command(7, "pump", {"state": "on"}, seconds=300, at=moment)
+        agent.wait_until(lambda: "done" in behind.states(7))
+        agent.kill()
+    assert pump.states() == ["on"]
+
+
+def test_stale_command_does_nothing(pump: Pump, behind: BehindBroker) -> None:
+    with AgentProcess(pump.config()) as agent:
+        agent.wait_until(online(behind))
+        behind.command(8, "pump", {"state": "on"}, seconds=-5)
+        agent.wait_until(lambda: behind.states(8))
+        assert agent.stop() == 0
+    assert behind.results[0] == {"id": 8, "state": "failed", "detail": "expired"}
+    assert not pump.states()
+
+
+def test_command_that_a_kill_interrupted_is_told_and_not_repeated(
+    pump: Pump, behind: BehindBroker
+) -> None:
+    config = pump.config(sleep=2)
+    with AgentProcess(config) as agent:
+        agent.wait_until(online(behind))
+        behind.command(9, "pump", {"state": "on"})
+        agent.wait_until(lambda: behind.states(9) == ["accepted"])
+        agent.kill()
+    with AgentProcess(config) as agent:
+        agent.wait_until(lambda: "failed" in behind.states(9))
+        agent.kill()
+    assert "interrupted" in behind.results[-1]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("message", "detail"), [({"state": "on; rm -rf"}, "plain text"), ({"a": 1, "b": 2}, "no state")]
+)
+def test_message_that_asks_for_nonsense_fails(
+    pump: Pump, behind: BehindBroker, message: dict[str, object], detail: str
+) -> None:
+    with AgentProcess(pump.config()) as agent:
+        agent.wait_until(online(behind))
+        behind.command(5, "pump", message)
+        agent.wait_until(lambda: behind.states(5) == ["failed"])
+        agent.kill()
+    assert detail in behind.results[0]["detail"]
+    assert not pump.states()
+
+
+def test_safe_state_is_taken_at_start_after_max_on_and_at_exit(
+    pump: Pump, behind: BehindBroker
+) -> None:
+    with AgentProcess(pump.config('safe_state = "off"\nmax_on = "300ms"')) as agent:
+        agent.wait_until(lambda: pump.states() == ["off"])
+        agent.wait_until(online(behind))
+        behind.command(1, "pump", {"state": "on"})
+        agent.wait_until(lambda: pump.states() == ["off", "on", "off"])
+        assert agent.stop() == 0
+    assert pump.states() == ["off", "on", "off", "off"]
+
+
+def test_safe_state_is_taken_when_the_platform_is_away(
+    pump: Pump, behind: BehindBroker, broker: Broker
+) -> None:
+    config = pump.config('safe_state = "off"\naway_limit = "500ms"')
+    with AgentProcess(config) as agent:
+        agent.wait_until(online(behind))
+        behind.command(1, "pump", {"state": "on"})
+        agent.wait_until(lambda: pump.states() == ["off", "on"])
+        time.sleep(1)
+        assert pump.states() == ["off", "on"], "the platform is there"
+        broker.stop()
+        agent.wait_until(lambda: pump.states() == ["off", "on", "off"])
+        agent.kill()
