@@ -108,6 +108,7 @@ if TYPE_CHECKING:
     from wotkit.mqtt.bridge import Bridge
     from wotkit.mqtt.broker import Broker
     from wotkit.mqtt.listening import Bound
+    from wotkit.mqtt.mosquitto import Exporter
     from wotkit.mqtt.service import Service
     from wotkit.settings import Settings
 
@@ -163,6 +164,7 @@ class Parts:
         self._listening = Listening(mqtt_sockets, settings.mqtt, self._make_mqtt)
         self.broker = broker_of(settings.mqtt)
         self._bridge: Bridge | None = None
+        self._exporter: Exporter | None = None
 
     def _make_mqtt(self) -> Service:
         from wotkit.mqtt.holders import Holders  # in memory only where clients connect
@@ -194,6 +196,11 @@ class Parts:
             self.channel,
         )
 
+    def _make_exporter(self) -> Exporter:
+        from wotkit.mqtt.mosquitto import Exporter  # in memory only where it is wanted
+
+        return Exporter(self.settings.mqtt, self.catalog, self.catalog.watch(), self.broker)
+
     def start(self) -> None:
         """Start what works by itself; to be called in the event loop."""
         self.door.start()
@@ -201,6 +208,9 @@ class Parts:
         if self.broker is not None:
             self._bridge = self._make_bridge(self.broker)
             self._bridge.start()
+        if self.settings.mqtt.export_mosquitto:
+            self._exporter = self._make_exporter()
+            self._exporter.start()
         self.evaluator.start()
         self.courier.start()
         self.housekeeping.start()
@@ -215,6 +225,8 @@ class Parts:
         await self._listening.stop()
         if self._bridge is not None:
             await self._bridge.stop()
+        if self._exporter is not None:
+            await self._exporter.stop()
         await self.housekeeping.stop()
         await self.channel.close()
         await self.streams.close()

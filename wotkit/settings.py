@@ -520,6 +520,34 @@ class MqttSettings(Struct, frozen=True, kw_only=True):
             "the broker has, if it can do that (shared subscriptions)."
         ),
     ] = False
+    mosquitto_hashes: Annotated[
+        bool,
+        Meta(
+            description="Whether keys get a hash by which mosquitto knows their passwords, when "
+            "they are made or given another one."
+        ),
+    ] = False
+    mosquitto_iterations: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Iterations of these hashes (PBKDF2). Mosquitto repeats them at every "
+            "connection, while everybody else waits; passwords of keys are random, so few are "
+            "enough.",
+        ),
+    ] = 101
+    export_mosquitto: Annotated[
+        str,
+        Meta(
+            description="Folder in which the server keeps mosquitto's files `passwords` and `acl` "
+            "up to date; empty means that it does not."
+        ),
+    ] = ""
+    mosquitto_pid_file: Annotated[
+        str,
+        Meta(description="File with mosquitto's process id, which is told to read its files anew."),
+    ] = ""
     authorizer_addresses: Annotated[
         tuple[str, ...],
         Meta(

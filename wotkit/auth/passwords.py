@@ -11,17 +11,21 @@ import hashlib
 import hmac
 import secrets
 import string
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import bcrypt
 
 from wotkit.errors import InvalidObject
+
+if TYPE_CHECKING:
+    from wotkit.settings import MqttSettings
 
 _BCRYPT_BYTES: Final = 72
 _DIGEST_LENGTH: Final = 31
 _SECRET_ALPHABET: Final = string.ascii_letters + string.digits
 _SECRET_LENGTH: Final = 32
 """32 of 62 characters are 190 bits."""
+_MOSQUITTO_SALT: Final = 12
 
 
 def hash_password(password: str, cost: int) -> str:
@@ -85,3 +89,27 @@ def _material(password: str) -> bytes:
     if len(raw) > _BCRYPT_BYTES or b"\0" in raw:
         return base64.b64encode(hashlib.sha256(raw).digest())
     return raw
+
+
+def mosquitto_hash(secret: str, settings: MqttSettings) -> str | None:
+    """Return the hash by which mosquitto is to know a secret; None where it is to know none."""
+    return hash_for_mosquitto(secret, settings) if settings.mosquitto_hashes else None
+
+
+def hash_for_mosquitto(secret: str, settings: MqttSettings) -> str:
+    """Return a hash in mosquitto's form ``$7$``: PBKDF2 with HMAC-SHA-512, iterations, salt."""
+    salt = secrets.token_bytes(_MOSQUITTO_SALT)
+    rounds = settings.mosquitto_iterations
+    digest = hashlib.pbkdf2_hmac("sha512", secret.encode(), salt, rounds)
+    encoded = (base64.b64encode(each).decode() for each in (salt, digest))
+    return "$".join(("", "7", str(rounds), *encoded))
+
+
+def has_mosquitto_hash(secret: str, hashed: str) -> bool:
+    """Return whether a secret has this hash."""
+    try:
+        _, _, rounds, salt, expected = hashed.split("$")
+        digest = hashlib.pbkdf2_hmac("sha512", secret.encode(), base64.b64decode(salt), int(rounds))
+        return hmac.compare_digest(digest, base64.b64decode(expected))
+    except ValueError:
+        return False

@@ -68,8 +68,14 @@ def _check(change: KeyChange, identity: Identity, before: KeyRow | None = None) 
         raise ValidationFailed(more=problems)
 
 
-def create(identity: Identity, change: KeyChange, secret_hash: str, actor: Actor) -> KeyRow:
-    """Make a key for the caller.
+def create(
+    identity: Identity,
+    change: KeyChange,
+    secret_hash: str,
+    actor: Actor,
+    mosquitto_hash: str | None = None,
+) -> KeyRow:
+    """Make a key for the caller; mosquitto has a hash of its own, if it is to know the key.
 
     Raises:
         ValidationFailed: an attribute is invalid; ``more`` names each.
@@ -87,6 +93,7 @@ def create(identity: Identity, change: KeyChange, secret_hash: str, actor: Actor
         description="" if change.description is UNSET else change.description,
         scopes=" ".join(sorted(set(scopes))),
         secret_hash=secret_hash,
+        mosquitto_hash=mosquitto_hash,
         expires=None if change.expires is UNSET else change.expires,
         created=times.now(),
     ).execute()
@@ -193,9 +200,17 @@ def update(identity: Identity, key_id: str, change: KeyChange, actor: Actor) -> 
 
 
 def rotate(
-    identity: Identity, key_id: str, secret_hash: str, *, overlap_seconds: float, actor: Actor
+    identity: Identity,
+    key_id: str,
+    secret_hash: str,
+    *,
+    overlap_seconds: float,
+    actor: Actor,
+    mosquitto_hash: str | None = None,
 ) -> KeyRow:
     """Give a key of the caller another password; the old one stays good for the overlap.
+
+    Not for mosquitto, which knows one password of a key.
 
     Raises:
         NotFound: the caller has no such key.
@@ -206,6 +221,7 @@ def rotate(
         old_secret_hash=Key.secret_hash if overlap_seconds > 0 else None,
         old_secret_until=until if overlap_seconds > 0 else None,
         secret_hash=secret_hash,
+        mosquitto_hash=mosquitto_hash,
     ).where(Key.id == key_id).execute()
     audit.record(actor, "key.rotate", key_id, overlap_seconds=overlap_seconds)
     return get(identity, key_id)

@@ -28,6 +28,7 @@ COMMANDS: Final = (
     "doctor",
     "grant",
     "key",
+    "mqtt",
     "sensor",
     "serve",
     "token",

@@ -100,7 +100,8 @@ def create(
 
     def work() -> KeyRow:
         secret_hash = passwords.hash_secret(secret)
-        return keys.create(as_user(username), change, secret_hash, COMMAND_LINE)
+        known = passwords.mosquitto_hash(secret, settings.mqtt)
+        return keys.create(as_user(username), change, secret_hash, COMMAND_LINE, known)
 
     with open_catalog(settings) as catalog:
         row = catalog.write(work)
@@ -162,6 +163,7 @@ def rotate(settings: Settings, key_id: str, overlap_hours: float | None, as_json
             passwords.hash_secret(secret),
             overlap_seconds=hours * HOUR,
             actor=COMMAND_LINE,
+            mosquitto_hash=passwords.mosquitto_hash(secret, settings.mqtt),
         )
 
     with open_catalog(settings) as catalog:

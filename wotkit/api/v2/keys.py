@@ -130,6 +130,7 @@ class KeysResource:
         self._catalog = catalog
         self._callers = callers
         self._max_body = settings.http.max_body_bytes
+        self._mqtt = settings.mqtt
 
     @operation(
         tag=TAG,
@@ -173,6 +174,7 @@ class KeysResource:
             _change(body),
             passwords.hash_secret(password),
             self._callers.actor(req, identity),
+            passwords.mosquitto_hash(password, self._mqtt),
         )
         resp.set_header(*_NO_STORE)
         resp.set_header("Location", f"/api/v2/keys/{row.id}")
@@ -245,6 +247,7 @@ class KeyRotationResource:
         self._callers = callers
         self._max_body = settings.http.max_body_bytes
         self._overlap_hours = settings.auth.rotation_overlap_hours
+        self._mqtt = settings.mqtt
 
     @operation(
         tag=TAG,
@@ -273,6 +276,7 @@ class KeyRotationResource:
             passwords.hash_secret(password),
             overlap_seconds=hours * 3600,
             actor=self._callers.actor(req, identity),
+            mosquitto_hash=passwords.mosquitto_hash(password, self._mqtt),
         )
         resp.set_header(*_NO_STORE)
         answer_json(resp, KeyWithPassword(**_attributes(row), password=password))

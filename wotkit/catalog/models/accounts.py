@@ -61,7 +61,7 @@ class Member(Base):
 
 
 class Key(Base):
-    """A key of a user; of its password only the SHA-256 is kept."""
+    """A key of a user; of its password only the SHA-256 is kept, and what mosquitto needs."""
 
     if TYPE_CHECKING:
         user_id: int
@@ -76,6 +76,7 @@ class Key(Base):
     old_secret_until = BigIntegerField(null=True)
     expires = BigIntegerField(null=True)
     created = BigIntegerField()
+    mosquitto_hash = CharField(null=True)
 
 
 class KeyUse(Base):

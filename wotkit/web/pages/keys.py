@@ -114,7 +114,8 @@ class NewKeyPage(Page):
             if change.sensors is None:
                 change.sensors = UNSET
             secret_hash = passwords.hash_secret(password)
-            return keys.create(identity_of(session), change, secret_hash, visitor.actor)
+            known = passwords.mosquitto_hash(password, self.site.settings.mqtt)
+            return keys.create(identity_of(session), change, secret_hash, visitor.actor, known)
 
         try:
             if not form["name"]:
@@ -208,6 +209,7 @@ class KeyPage(Page):
                 passwords.hash_secret(password),
                 overlap_seconds=int(form["overlap"]) * 3600,
                 actor=visitor.actor,
+                mosquitto_hash=passwords.mosquitto_hash(password, self.site.settings.mqtt),
             )
 
         row = await self.catalog.writing(rotate)
