@@ -89,6 +89,11 @@ class Agent:
             self._lock.release()
         return healthy
 
+    @property
+    def waiting(self) -> int:
+        """How many readings wait to be sent."""
+        return self._spool.figures().depth
+
     def _make_sender(self, credentials: CredentialSource, specs: SpecBook) -> Sender:
         platform = self._config.platform
         client = PlatformClient(platform, credentials)

@@ -5,7 +5,9 @@ import click
 from gateway_agent import __version__
 from gateway_agent.cli.check import check
 from gateway_agent.cli.common import ExampleGroup
+from gateway_agent.cli.drain import drain
 from gateway_agent.cli.init import init
+from gateway_agent.cli.replay import replay
 from gateway_agent.cli.run import run
 from gateway_agent.cli.status import status
 
@@ -24,3 +26,5 @@ main.add_command(init)
 main.add_command(check)
 main.add_command(run)
 main.add_command(status)
+main.add_command(drain)
+main.add_command(replay)
