@@ -5,6 +5,7 @@ import importlib.util
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, ClassVar, Final
@@ -102,11 +103,20 @@ def _is_input(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, Input) and value is not Input
 
 
+class _AnewLoader(SourceFileLoader):
+    """Never takes compiled code of before: a file may change twice within a second."""
+
+    def path_stats(self, path: Any) -> Mapping[str, Any]:
+        """Say that the age of the file is not known, so that no cache is read or written."""
+        raise OSError(f"{path} is compiled each time")
+
+
 def _load(file: Path) -> ModuleType:
     """Run the file, anew each time, so that a changed one counts after a reload."""
     name = _MODULE_PREFIX + "".join(c if c.isalnum() else "_" for c in str(file))
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
+    loader = _AnewLoader(name, str(file))
+    spec = importlib.util.spec_from_file_location(name, file, loader=loader)
+    if spec is None or spec.loader is None or file.suffix != ".py":
         raise WrongSetting("path", "must be a file that ends in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # where the types of its dataclasses are looked up
