@@ -1,8 +1,10 @@
 """Dead letters sent again, and a spool emptied without reading anything new."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
 from agent_platform import StandInPlatform
 from agent_process import AgentProcess
 from click.testing import CliRunner
@@ -11,6 +13,15 @@ from gateway_agent.cli import main
 
 COUNTER = '[[input]]\ntype = "sim"\nmode = "counter"\ninterval = "10ms"\n'
 Write = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    logger = logging.getLogger("gateway_agent")
+    before = logger.handlers, logger.propagate, logger.level
+    yield
+    logger.handlers, logger.propagate = before[:2]
+    logger.setLevel(before[2])
 
 
 def call(*arguments: object) -> tuple[int, str]:
