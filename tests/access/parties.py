@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -14,6 +16,8 @@ import httpx
 from tests.system.server_process import ServerProcess
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.web_user import WebUser
 
 CALLBACK = "https://app.example/callback?shop=1"
@@ -49,6 +53,18 @@ def granted(answer: httpx.Response) -> dict[str, Any]:
     found: dict[str, Any] = answer.json()
     assert found["token_type"] == "Bearer"
     return found
+
+
+def at_once(*asks: Callable[[], httpx.Response]) -> list[httpx.Response]:
+    """Ask all of it at the same moment, each from a thread of its own."""
+    barrier = threading.Barrier(len(asks))
+
+    def ask(one: Callable[[], httpx.Response]) -> httpx.Response:
+        barrier.wait(20)
+        return one()
+
+    with ThreadPoolExecutor(len(asks)) as threads:
+        return list(threads.map(ask, asks))
 
 
 def text_of(answer: httpx.Response) -> str:

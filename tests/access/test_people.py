@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.access.mailbox import mailbox
-from tests.access.parties import DEVICE, OAuthApp, Server, ended, text_of
+from tests.access.parties import DEVICE, OAuthApp, Server, at_once, ended, text_of
 from tests.system.server_process import wait_until
 from tests.web_user import PASSWORD, WebUser
 
@@ -352,6 +352,10 @@ def test_asking_for_links_is_limited(house: Server, person: str, somewhere: dict
         answers = [user.submit(page, username="nobody-at-all") for _ in range(4)]
     assert [answer.status_code for answer in answers] == [303, 303, 303, 429]
     assert int(answers[-1].headers["retry-after"]) > 0
+    with at_home(house, {"X-Forwarded-For": f"192.0.2.{next(_numbers)}"}) as user:
+        page = user.http.get("/forgotten")
+        many = at_once(*[lambda: user.submit(page, username="nobody-at-all")] * 12)
+    assert sorted(answer.status_code for answer in many) == [303] * 3 + [429] * 9
     # that is no failed login: it locks nobody out
     assert log_in(house, somewhere, person, PASSWORD).status_code == 303
 

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.access.parties import DEVICE, OAuthApp, ended, granted, refused
+from tests.access.parties import DEVICE, OAuthApp, at_once, ended, granted, refused
 from tests.web_user import PASSWORD, WebUser
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import httpx
 
     from tests.access.parties import Server
 
 FIFTY = 50
 ROUNDS = 8
-
-
-def at_once(*asks: Callable[[], httpx.Response]) -> list[httpx.Response]:
-    """Ask all of it at the same moment, each from a thread of its own."""
-    barrier = threading.Barrier(len(asks))
-
-    def ask(one: Callable[[], httpx.Response]) -> httpx.Response:
-        barrier.wait(20)
-        return one()
-
-    with ThreadPoolExecutor(len(asks)) as threads:
-        return list(threads.map(ask, asks))
 
 
 def winners_of(answers: list[httpx.Response]) -> list[dict[str, Any]]:

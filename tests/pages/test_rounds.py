@@ -1,107 +1,35 @@
-"""What people do on the pages, in a real browser, from the first run to taking everything back."""
+"""What people do on the pages, in a real browser: ways in, settings, keys, applications."""
 
 from __future__ import annotations
 
 import re
 import subprocess
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
-from tests.pages.conftest import OPTIONS, PHONE, visiting
-from tests.system.server_process import PASSWORD, ServerProcess
+from tests.access.mailbox import mailbox
+from tests.pages.third_party import status
+from tests.pages.visiting import OPTIONS, PHONE, visiting
+from tests.system.server_process import PASSWORD, ServerProcess, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from playwright.sync_api import Browser
 
-    from tests.pages.conftest import Visitor
+    from tests.pages.visiting import Visitor
 
 NEW = "a brand new password"
+SCRIPT = pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
 
 
-class Application:
-    """A third party's web application: it asks, hears back, and redeems what it got."""
-
-    def __init__(self, server: ServerProcess) -> None:
-        self.heard: list[dict[str, list[str]]] = []
-        self._server = server
-        application = self
-
-        class Callback(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                parts = urlsplit(self.path)
-                if parts.path == "/callback":
-                    application.heard.append(parse_qs(parts.query))
-                self.send_response(200)
-                self.send_header("Content-Type", "text/html")
-                self.end_headers()
-                self.wfile.write(b"<!doctype html><title>Plotter</title><h1>Back at Plotter</h1>")
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._http = HTTPServer(("127.0.0.1", 0), Callback)
-        self.callback = f"http://127.0.0.1:{self._http.server_port}/callback"
-        self.made = server.json(
-            "app", "create", "--user", "bob-the-builder", "--name", "Plotter",
-            "--description", "Plots what your sensors measure.",
-            "--website", "https://plotter.example", "--redirect-uri", self.callback,
-        )  # fmt: skip
-
-    def serve(self) -> threading.Thread:
-        thread = threading.Thread(target=self._http.serve_forever)
-        thread.start()
-        return thread
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-
-    def address(self, **more: str) -> str:
-        """Where it sends its user."""
-        asked = {
-            "response_type": "code",
-            "client_id": self.made["client_id"],
-            "redirect_uri": self.callback,
-            "state": "xyz",
-            "scope": "read",
-            **more,
-        }
-        return f"/api/oauth/authorize?{urlencode(asked)}"
-
-    def redeem(self) -> dict[str, Any]:
-        fields = {
-            "grant_type": "authorization_code",
-            "code": self.heard[-1]["code"][0],
-            "redirect_uri": self.callback,
-        }
-        caller = (self.made["client_id"], self.made["client_secret"])
-        answer = httpx.post(f"{self._server.url}/api/oauth/token", data=fields, auth=caller)
-        assert answer.status_code == 200, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
-
-
-@pytest.fixture
-def plotter(site: ServerProcess) -> Iterator[Application]:
-    application = Application(site)
-    thread = application.serve()
-    yield application
-    application.close()
-    thread.join(5)
-    site.command("app", "delete", application.made["client_id"])
-
-
-def status(url: str, token: str) -> int:
-    headers = {"Authorization": f"Bearer {token}"}
-    return httpx.get(f"{url}/api/v2/sensors", headers=headers).status_code
+def run(command: str) -> str:
+    """Run a line that a page shows as its reader's shell does."""
+    return subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, check=True, timeout=30
+    ).stdout
 
 
 def test_first_run_makes_the_administrator_by_a_link_that_works_once(
@@ -114,322 +42,202 @@ def test_first_run_makes_the_administrator_by_a_link_that_works_once(
             admin.open(link[0])
             admin.fill("User name", "root-of-all")
             admin.fill("Password", PASSWORD)
-            admin.page.locator("#main button.primary").click()
-            admin.page.get_by_role("link", name="Admin", exact=True).wait_for()
+            admin.press("Create the administrator")
+            admin.sees("Your server is ready.")
             admin.follow("Admin")
-            assert admin.page.get_by_text("root-of-all").count() > 0
+            admin.follow("Users")
+            assert admin.page.get_by_role("link", name="root-of-all").count() == 2
         with visiting(chromium, server.url) as late:
             late.open(link[0])
-            assert late.page.get_by_label("User name").count() == 0
+            late.sees_title("There is nothing here")
+            assert late.field("User name").count() == 0
 
 
-def test_user_registers_changes_the_password_and_signs_out_everywhere(
-    chromium: Browser, visitor: Visitor, site: ServerProcess
+@SCRIPT
+def test_user_logs_in_on_the_way_and_out(
+    chromium: Browser, site: ServerProcess, script: bool
 ) -> None:
-    visitor.open("/register")
-    visitor.fill("User name", "dora-new")
-    visitor.fill("Password", PASSWORD)
-    visitor.page.locator("#main button.primary").click()
-    visitor.page.get_by_role("link", name="dora-new").wait_for()
-    visitor.open("/account")
-    visitor.page.get_by_label("Time zone", exact=True).select_option("Asia/Tokyo")
-    visitor.page.locator("#main button.primary").click()
-    with visiting(chromium, site.url) as elsewhere:
-        elsewhere.log_in("dora-new")
-        visitor.open("/account/sessions")
-        assert "JST" in visitor.page.inner_text("#main")
-        visitor.page.get_by_role("button", name=re.compile("everywhere|all other")).first.click()
+    with visiting(chromium, site.url, java_script_enabled=script) as alice:
+        alice.open("/account/keys")
+        alice.log_in("alice")
+        alice.is_at("/account/keys")
+        alice.page.get_by_role("button", name="Log out").click()
+        alice.sees("You are logged out.")
+        alice.open("/account/keys")
+        alice.is_at("/login")
+
+
+@SCRIPT
+def test_user_registers_sets_the_time_zone_and_signs_out_everywhere(
+    chromium: Browser, site: ServerProcess, script: bool
+) -> None:
+    name = f"dora-{'with' if script else 'without'}-script"
+    with (
+        visiting(chromium, site.url, java_script_enabled=script) as dora,
+        visiting(chromium, site.url) as elsewhere,
+    ):
+        dora.open("/register")
+        dora.fill("User name", name)
+        dora.fill("Password", PASSWORD)
+        dora.press("Register")
+        dora.sees("Welcome.")
+        dora.follow(name)
+        dora.field("Time zone").select_option("Asia/Tokyo")
+        dora.press("Save")
+        dora.sees("Saved.")
+        elsewhere.log_in(name)
+        dora.follow("Sessions")
+        assert dora.page.inner_text("#main").count("Chrome on Linux") == 2
+        assert "JST" in dora.page.inner_text("#main")
+        dora.press("Log out everywhere else")
+        dora.sees("Signed out everywhere else: 1")
         elsewhere.open("/account")
-        assert elsewhere.at.startswith("/login")
-    visitor.open("/account/password")
-    if visitor.at.startswith("/login"):
-        visitor.log_in("dora-new")
-        visitor.open("/account/password")
-    fields = visitor.page.locator("#main input[type=password]")
-    for index, text in enumerate([PASSWORD, NEW, NEW][: fields.count()]):
-        fields.nth(index).fill(text)
-    visitor.page.locator("#main button.primary").click()
-    with visiting(chromium, site.url) as again:
-        again.log_in("dora-new", NEW)
-        again.page.get_by_role("link", name="dora-new").wait_for()
+        elsewhere.is_at("/login")
+        dora.follow("Password")
+        dora.fill("Present password", PASSWORD)
+        dora.fill("New password", NEW)
+        dora.press("Change the password")
+        dora.sees("Your password is changed.")
+        elsewhere.log_in(name, PASSWORD)
+        elsewhere.sees("The name or the password is wrong.")
+        elsewhere.log_in(name, NEW)
+        elsewhere.is_at("/account")
+
+
+def test_forgotten_password_is_replaced_by_a_link_in_a_mail(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    with mailbox() as mails, ServerProcess(tmp_path / "data", *OPTIONS, *mails.options) as server:
+        server.add_user("alice", "--email", "alice@example.org")
+        with visiting(chromium, server.url) as alice:
+            alice.open("/login")
+            alice.follow("Forgotten your password?")
+            alice.fill("User name or e-mail address", "alice@example.org")
+            alice.press("Send the link")
+            alice.sees("a link is on its way")
+            wait_until(lambda: mails.mails, 10, "a mail")
+            link = re.search(r"/password/\S+", mails.mails[0])
+            assert link is not None
+            alice.open(link[0])
+            alice.fill("New password", NEW)
+            alice.press("Set the password")
+            alice.sees("Your password is changed.")
+            alice.open(link[0])
+            assert alice.field("New password").count() == 0
+        with visiting(chromium, server.url) as again:
+            again.log_in("alice", NEW)
+            again.sees_title("Hello, alice")
 
 
 def test_wrong_password_says_so_where_a_screen_reader_begins(visitor: Visitor) -> None:
-    visitor.open("/login")
-    visitor.fill("User name", "alice")
-    visitor.fill("Password", "wrong")
-    visitor.press("Log in")
-    visitor.page.locator("#wrong").wait_for()
-    assert visitor.page.evaluate("document.activeElement.id") == "wrong"
+    visitor.log_in("alice", "wrong")
+    visitor.page.locator("#wrong:focus").wait_for()
 
 
+@SCRIPT
 def test_key_is_made_used_with_the_pages_own_curl_line_and_revoked(
-    alice: Visitor, site: ServerProcess
+    chromium: Browser, site: ServerProcess, script: bool
 ) -> None:
-    alice.follow("Keys")
-    alice.page.locator("#main a", has_text=re.compile("key", re.IGNORECASE)).first.click()
-    if not alice.at.endswith("/new"):
-        alice.open("/account/keys/new")
-    alice.fill("Name", "greenhouse")
-    alice.press("Make the key")
-    alice.sees("This is the only time the password is shown.")
-    line = alice.page.locator("#curl").text_content()
-    assert line is not None
-    command = line.replace("SENSOR", "roof").replace("curl ", "curl -sS -w '%{http_code}' ", 1)
-    posted = subprocess.run(
-        ["bash", "-c", command], capture_output=True, text=True, check=True, timeout=30
-    )
-    assert posted.stdout == "201"
-    alice.follow("I have kept it")
-    assert alice.heading() == "greenhouse"
-    password = re.search(r"-u \w+:(\w+)", line)
-    assert password is not None
-    assert password[1] not in alice.page.content()
-    alice.page.get_by_text("Revoke this key…").click()
-    alice.press("Revoke greenhouse")
-    alice.page.wait_for_url("**/account/keys*")
-    refused = subprocess.run(
-        ["bash", "-c", command], capture_output=True, text=True, check=True, timeout=30
-    )
-    assert refused.stdout.endswith("401")
+    with visiting(chromium, site.url, java_script_enabled=script) as alice:
+        alice.log_in("alice")
+        alice.follow("Keys")
+        alice.follow("New key")
+        alice.fill("Name", "greenhouse")
+        alice.press("Make the key")
+        alice.sees("This is the only time the password is shown.")
+        copying = alice.page.get_by_role("button", name="Copy")
+        assert copying.count() == (5 if script else 0)
+        password = alice.text_of("#key-password")
+        line = alice.text_of("#curl").replace("SENSOR", "roof")
+        command = line.replace("curl ", "curl -sS -w '%{http_code}' ", 1)
+        assert run(command) == "201"
+        alice.follow("I have kept it")
+        alice.sees_title("greenhouse")
+        assert password not in alice.page.content()
+        alice.page.get_by_text("Revoke this key…").click()
+        alice.press("Revoke greenhouse")
+        alice.page.wait_for_url("**/account/keys")
+        assert run(command).endswith("401")
 
 
 def test_key_gets_a_new_password_while_the_old_one_stays_good(alice: Visitor) -> None:
     alice.open("/account/keys/new")
     alice.fill("Name", "fleet")
     alice.press("Make the key")
-    key_id = alice.page.locator("#key-id").text_content()
-    first = alice.page.locator("#key-password").text_content()
+    key_id, first = alice.text_of("#key-id"), alice.text_of("#key-password")
+
+    def answers(*passwords: str) -> list[int]:
+        address = f"{alice.url}/api/v2/sensors"
+        return [httpx.get(address, auth=(key_id, each)).status_code for each in passwords]
+
     alice.follow("I have kept it")
     alice.press("Make a new password")
-    second = alice.page.locator("#key-password").text_content()
-    assert first != second
-    assert key_id
-    for password in (first, second):
-        assert password
-        answer = httpx.get(f"{alice.url}/api/v2/sensors", auth=(key_id, password))
-        assert answer.status_code == 200
-
-
-def test_application_is_registered_set_up_and_deleted(alice: Visitor) -> None:
-    alice.open("/account/apps/new")
-    alice.fill("Name", "Weather")
-    alice.fill("Website", "https://weather.example")
-    alice.page.get_by_label(re.compile("Redirect")).fill("https://weather.example/callback")
-    alice.press("Register")
-    alice.sees("This is the only time it is shown.")
-    secret = alice.page.locator("#secret").text_content()
-    assert secret
+    second = alice.text_of("#key-password")
+    assert answers(first, second) == [200, 200]
     alice.follow("I have kept it")
-    assert alice.heading() == "Weather"
-    assert secret not in alice.page.content()
-    alice.press("Make a developer token")
-    token = alice.page.locator("#secret").text_content()
-    assert token
-    assert status(alice.url, token) == 200
-    alice.follow("I have kept it")
-    alice.press("Revoke it")
-    assert status(alice.url, token) == 401
-    alice.open("/apps")
-    alice.sees("Weather")
-    alice.open("/account/apps")
-    alice.follow("Weather")
-    alice.page.get_by_role("link", name="Delete Weather…").click()
-    alice.fill("To be sure, type its name", "Whether")
-    alice.press("Delete it")
-    alice.page.locator("#wrong").wait_for()
-    alice.fill("To be sure, type its name", "Weather")
-    alice.press("Delete it")
-    alice.page.wait_for_url("**/account/apps*")
-    assert alice.page.get_by_role("link", name="Weather", exact=True).count() == 0
+    alice.field("The old password").select_option("0")
+    alice.press("Make a new password")
+    third = alice.text_of("#key-password")
+    assert answers(first, second, third) == [401, 401, 200]
 
 
-@pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
-def test_user_allows_sees_the_application_and_revokes_it_at_once(
-    chromium: Browser, site: ServerProcess, plotter: Application, script: bool
+@SCRIPT
+def test_application_is_registered_set_up_and_deleted(
+    chromium: Browser, site: ServerProcess, script: bool
 ) -> None:
     with visiting(chromium, site.url, java_script_enabled=script) as alice:
-        alice.open(plotter.address())
         alice.log_in("alice")
-        assert alice.heading() == "Allow Plotter to act for you?"
-        alice.sees("Plots what your sensors measure.")
-        alice.sees("See your sensors and their readings")
-        alice.press("Allow")
-        alice.sees("Back at Plotter")
-        assert plotter.heard[-1]["state"] == ["xyz"]
-        assert plotter.heard[-1]["iss"] == [site.url]
-        token = plotter.redeem()["access_token"]
-        assert status(site.url, token) == 200
-        alice.open("/account/connected")
-        alice.sees("Plotter")
-        alice.press("Revoke Plotter")
-        alice.page.wait_for_load_state()
-        assert status(site.url, token) == 401
+        alice.open("/account/apps/new")
+        alice.fill("Name", "Weather")
+        alice.fill("Website", "https://weather.example")
+        alice.page.get_by_label("Redirect").fill("https://weather.example/callback")
+        alice.press("Register")
+        alice.sees("This is the only time it is shown.")
+        secret = alice.text_of("#secret")
+        alice.follow("I have kept it")
+        alice.sees_title("Weather")
+        assert secret not in alice.page.content()
+        alice.page.get_by_label("Description").fill("Compares with the weather.")
+        alice.page.get_by_label("Implicit").check()
+        alice.press("Save")
+        alice.sees("Saved.")
+        assert alice.page.get_by_label("Implicit").is_checked()
+        alice.press("Make a developer token")
+        token = alice.text_of("#secret")
+        assert status(alice.url, token) == 200
+        alice.follow("I have kept it")
+        alice.press("Revoke it")
+        alice.sees("The developer token is revoked.")
+        assert status(alice.url, token) == 401
+        alice.open("/apps")
+        alice.sees("Compares with the weather.")
+        alice.open("/account/apps")
+        alice.follow("Weather")
+        alice.follow("Delete Weather…")
+        alice.fill("To be sure, type its name", "Whether")
+        alice.press("Delete it")
+        alice.page.locator("#wrong").wait_for()
+        alice.fill("To be sure, type its name", "Weather")
+        alice.press("Delete it")
+        alice.page.wait_for_url("**/account/apps")
+        assert alice.page.get_by_role("link", name="Weather", exact=True).count() == 0
 
 
-def test_consent_is_not_asked_for_twice_by_an_application_with_a_secret(
-    alice: Visitor, plotter: Application
-) -> None:
-    alice.open(plotter.address())
-    alice.press("Allow")
-    alice.sees("Back at Plotter")
-    alice.open(plotter.address())
-    alice.sees("Back at Plotter")
-    assert len(plotter.heard) == 2
-    alice.open(plotter.address(scope="read write"))
-    assert alice.heading() == "Allow Plotter to act for you?"
-
-
-def test_denial_goes_back_to_the_application(alice: Visitor, plotter: Application) -> None:
-    alice.open(plotter.address())
-    alice.press("Deny")
-    alice.sees("Back at Plotter")
-    assert plotter.heard[-1]["error"] == ["access_denied"]
-    assert "code" not in plotter.heard[-1]
-
-
-def test_wrong_callback_is_explained_and_leads_nowhere(
-    alice: Visitor, plotter: Application
-) -> None:
-    alice.open(plotter.address(redirect_uri="https://evil.example/callback"))
-    assert alice.at.startswith("/api/oauth/authorize")
-    assert "an address it has not registered" in alice.heading()
-    alice.page.get_by_text("For whoever makes the application").click()
-    alice.page.get_by_text("redirect_uri").first.wait_for()
-    assert plotter.heard == []
-
-
-def test_code_is_shown_to_be_copied(chromium: Browser, site: ServerProcess) -> None:
-    made = site.json(
-        "app", "create", "--user", "alice", "--name", "Desk", "--website", "https://desk.example",
-        "--kind", "desktop", "--redirect-uri", "urn:ietf:wg:oauth:2.0:oob",
-    )  # fmt: skip
-    query = {
-        "response_type": "code",
-        "client_id": made["client_id"],
-        "redirect_uri": "urn:ietf:wg:oauth:2.0:oob",
-        "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
-        "code_challenge_method": "S256",
-    }
-    allowed = ["clipboard-read", "clipboard-write"]
-    with visiting(chromium, site.url, permissions=allowed) as alice:
+def test_every_way_of_the_bar_is_taken_by_a_finger(chromium: Browser, site: ServerProcess) -> None:
+    phone = {"viewport": PHONE, "is_mobile": True, "has_touch": True}
+    with visiting(chromium, site.url, **phone) as alice:
         alice.log_in("alice")
-        alice.open(f"/api/oauth/authorize?{urlencode(query)}")
-        alice.press("Allow")
-        button = alice.page.locator("button[data-copy]").first
-        button.click()
-        alice.sees("Copied")
-        source = alice.page.locator(f"#{button.get_attribute('data-copy')}")
-        code = source.evaluate("field => field.value ?? field.textContent")
-        assert len(code) >= 32
-        assert alice.page.evaluate("navigator.clipboard.readText()") == code
-    site.command("app", "delete", made["client_id"])
-
-
-@pytest.mark.parametrize("decision", ["Allow", "Deny"])
-def test_device_is_connected_by_its_code(
-    alice: Visitor, site: ServerProcess, decision: str
-) -> None:
-    made = site.json(
-        "app", "create", "--user", "alice", "--name", "Thermostat", "--kind", "desktop",
-        "--website", "https://example.org",
-    )  # fmt: skip
-    asked = httpx.post(
-        f"{site.url}/api/oauth/device_authorization",
-        data={"client_id": made["client_id"], "scope": "read"},
-    ).json()
-    alice.open("/device")
-    alice.fill("Code", asked["user_code"].lower().replace("-", " "))
-    alice.press("Continue")
-    alice.sees("Thermostat")
-    alice.press(decision)
-    alice.page.wait_for_load_state()
-    answer = httpx.post(
-        f"{site.url}/api/oauth/token",
-        data={
-            "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
-            "device_code": asked["device_code"],
-            "client_id": made["client_id"],
-        },
-    )
-    if decision == "Allow":
-        assert status(site.url, answer.json()["access_token"]) == 200
-    else:
-        assert answer.json()["error"] == "access_denied"
-    site.command("app", "delete", made["client_id"])
-
-
-def test_wrong_device_code_is_told_beside_the_field(alice: Visitor) -> None:
-    alice.open("/device")
-    alice.fill("Code", "BBBB-BBBB")
-    alice.press("Continue")
-    alice.page.locator("#wrong").wait_for()
-    assert alice.page.get_by_label("Code", exact=True).input_value() == "BBBB-BBBB"
-
-
-def test_administrator_makes_a_user_whose_password_link_works_once(
-    chromium: Browser, alice: Visitor, site: ServerProcess
-) -> None:
-    alice.open("/admin/users/new")
-    alice.fill("User name", "emil-new")
-    alice.page.locator("#main button.primary").click()
-    alice.page.wait_for_load_state()
-    link = re.search(r"/password/[\w-]+", alice.page.content())
-    assert link is not None, alice.page.inner_text("#main")
-    with visiting(chromium, site.url) as emil:
-        emil.open(link[0])
-        fields = emil.page.locator("#main input[type=password]")
-        for index in range(fields.count()):
-            fields.nth(index).fill(NEW)
-        emil.page.locator("#main button.primary").click()
-        emil.page.wait_for_load_state()
-        emil.open(link[0])
-        assert emil.page.locator("#main input[type=password]").count() == 0
-    with visiting(chromium, site.url) as again:
-        again.log_in("emil-new", NEW)
-        again.page.get_by_role("link", name="emil-new").wait_for()
-    alice.open("/admin/audit")
-    alice.sees("emil-new")
-
-
-def test_keyboard_alone_logs_in_and_allows(visitor: Visitor, plotter: Application) -> None:
-    keyboard = visitor.page.keyboard
-    visitor.open(plotter.address())
-    visitor.page.get_by_label("User name", exact=True).focus()
-    keyboard.type("alice")
-    keyboard.press("Tab")
-    keyboard.type(PASSWORD)
-    keyboard.press("Enter")
-    visitor.sees("Allow Plotter to act for you?")
-    for _ in range(40):
-        keyboard.press("Tab")
-        focused = visitor.page.evaluate(
-            "[document.activeElement.textContent.trim(),"
-            " getComputedStyle(document.activeElement).outlineStyle]"
-        )
-        if focused[0] == "Allow":
-            break
-    assert focused == ["Allow", "solid"]
-    keyboard.press("Enter")
-    visitor.sees("Back at Plotter")
-
-
-def test_consent_fits_a_phone_with_both_answers_in_sight(
-    chromium: Browser, site: ServerProcess, plotter: Application
-) -> None:
-    context = {"viewport": PHONE, "is_mobile": True, "has_touch": True}
-    with visiting(chromium, site.url, **context) as alice:
-        alice.open(plotter.address())
-        alice.log_in("alice")
-        width = alice.page.evaluate("document.documentElement.scrollWidth")
-        assert width <= PHONE["width"]
-        boxes = [
-            alice.page.get_by_role("button", name=name, exact=True).bounding_box()
-            for name in ("Deny", "Allow")
-        ]
-        assert boxes[0] is not None
-        assert boxes[1] is not None
-        assert boxes[0]["width"] == pytest.approx(boxes[1]["width"], abs=1)
-        assert min(box["height"] for box in boxes if box) >= 40
-        alice.press("Allow")
-        alice.sees("Back at Plotter")
+        ways = alice.page.get_by_role("navigation", name="Site").get_by_role("link")
+        names = ways.all_inner_texts()
+        assert len(names) == 6
+        for name in names:
+            alice.open("/")
+            way = ways.get_by_text(name, exact=True)
+            box = way.bounding_box()
+            assert box is not None
+            assert box["height"] >= 36, name
+            assert box["x"] + box["width"] <= PHONE["width"], name
+            to = way.get_attribute("href")
+            way.tap()
+            alice.page.wait_for_url(f"**{to}**")
+            assert alice.width() <= PHONE["width"], name

@@ -47,9 +47,15 @@ class SessionRow(Struct, frozen=True, kw_only=True):
         return self.role == "admin"
 
 
-def open_session(user_id: int, secret_hash: str, address: str, agent: str) -> None:
-    """Note that a user signed in."""
-    now = times.now()
+def open_session(
+    user_id: int, secret_hash: str, address: str, agent: str, *, since: int | None = None
+) -> None:
+    """Note that a user signed in, with the password of a moment ago.
+
+    ``since`` is when (microseconds) it began to be verified: had it been changed meanwhile, the
+    session would end with it.
+    """
+    now = times.now() if since is None else since
     WebSession.insert(
         hash=secret_hash,
         user=user_id,

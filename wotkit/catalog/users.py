@@ -223,6 +223,17 @@ def set_password(
         keys.revoke_all_of_user(user.id, actor)
 
 
+def unchanged_since(user_id: int, at: int) -> bool:
+    """Return whether a user may sign in with the password of then (``at``, microseconds).
+
+    For what is done with a password some time after it was verified, since that takes long.
+    """
+    query = User.select(User.account).where(
+        (User.account == user_id) & (User.password_changed <= at) & (User.enabled == True)  # noqa: E712  # SQL, not Python
+    )
+    return bool(rows(query))
+
+
 def _end_access(user_id: int, actor: Actor) -> None:
     """End what was let in by the password of before."""
     changed(WebSession.delete().where(WebSession.user == user_id))

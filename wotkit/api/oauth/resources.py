@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from msgspec import Meta, Struct, structs
 
+from wotkit import times
 from wotkit.api.caller import address_of
 from wotkit.api.errors import status_of
 from wotkit.api.oauth.metadata import TAG, issuer_of
@@ -213,13 +214,14 @@ class TokenResource(_Endpoint):
 
         if not await self._catalog.reading(server.wants_password, call):
             return call
+        began = times.now()
         try:
             user = await self._authenticator.verify(
                 params.get("username", ""), params["password"], call.address
             )
         except Unauthenticated:
             return call
-        return structs.replace(call, user=user)
+        return structs.replace(call, user=user, verified_at=began)
 
 
 class RevokeResource(_Endpoint):

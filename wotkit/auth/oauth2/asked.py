@@ -55,6 +55,8 @@ class Call(Struct, frozen=True, kw_only=True):
     settings: Settings
     user: Identity | None = None
     """Whose name and password were verified, in the flow that has them."""
+    verified_at: int = 0
+    """When that began, in microseconds since 1970 UTC."""
 
     @property
     def client_id(self) -> str:

@@ -15,7 +15,7 @@ from oauthlib.oauth2.rfc6749 import errors
 from wotkit import times
 from wotkit.auth.oauth2 import redirects
 from wotkit.auth.oauth2.asked import is_confidential
-from wotkit.catalog import apps, devices, grants, tokens
+from wotkit.catalog import apps, devices, grants, tokens, users
 from wotkit.catalog.audit import Actor
 from wotkit.catalog.identity import ADMIN, SCOPES, expand
 
@@ -283,8 +283,8 @@ class Validator(RequestValidator):
         """Return whether name and password were verified, which was done before."""
         if not client.allow_password:
             raise errors.UnauthorizedClientError(request=request)
-        request.user = self.call.user
-        return self.call.user is not None
+        user = request.user = self.call.user
+        return user is not None and users.unchanged_since(user.user_id, self.call.verified_at)
 
     def open_for_password(self, request: Request) -> None:
         """Open the grant of a user who gave the application the password."""

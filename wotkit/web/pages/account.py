@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import zoneinfo
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from wotkit import times
 from wotkit.auth import passwords
 from wotkit.catalog import sessions, users
 from wotkit.catalog.users import UserChange
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from wotkit.catalog.sessions import SessionRow
     from wotkit.web.pages.page import Visitor
+
+_NOT_PRESENT: Final = {"old_password": "This is not your present password."}
 
 
 @cache
@@ -77,10 +80,11 @@ class PasswordPage(Page):
         visitor, session = await self.signed_in(req)
         form = await self.form(req, visitor)
         authenticator = self.site.authenticator
+        began = times.now()
         try:
             await authenticator.verify(session.username, form.raw("old_password"), visitor.address)
         except Unauthenticated:
-            self._form(req, resp, visitor, {"old_password": "This is not your present password."})
+            self._form(req, resp, visitor, _NOT_PRESENT)
             return
         new = form.raw("password")
         try:
@@ -89,13 +93,17 @@ class PasswordPage(Page):
             self._form(req, resp, visitor, problems_of(error))
             return
         hashed = await authenticator.hash_password(new)
-        await self.catalog.writing(
-            users.set_password,
-            session.username,
-            hashed,
-            visitor.actor,
-            revoke_keys=form.ticked("revoke_keys"),
-        )
+
+        def change() -> bool:
+            if not users.unchanged_since(session.user_id, began):
+                return False
+            revoke_keys = form.ticked("revoke_keys")
+            users.set_password(session.username, hashed, visitor.actor, revoke_keys=revoke_keys)
+            return True
+
+        if not await self.catalog.writing(change):
+            self._form(req, resp, visitor, _NOT_PRESENT)
+            return
         await self.sign_in(req, resp, session.user_id)
         self.lead(resp, "/account", "Your password is changed. All other sessions have ended.")
 

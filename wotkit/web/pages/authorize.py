@@ -139,7 +139,7 @@ class AuthorizePage(Page):
         issuer, settings = issuer_of(req, self.site.settings), self.site.settings
 
         def decide() -> Redirect | Refused:
-            user = identity_of(session)
+            user = self.present(session)
             if decision == DENY:
                 return authorize.deny(query, issuer=issuer, settings=settings, user=user)
             return authorize.allow(

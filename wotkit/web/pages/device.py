@@ -53,10 +53,11 @@ class DevicePage(Page):
             return
 
         def decide() -> None:
+            user = self.present(session)
             if decision == ALLOW:
-                devices.allow(code, identity_of(session), visitor.actor)
+                devices.allow(code, user, visitor.actor)
             else:
-                devices.deny(code, identity_of(session))
+                devices.deny(code, user)
 
         try:
             await self.catalog.writing(decide)

@@ -12,7 +12,7 @@ from wotkit.catalog import frobs, tokens
 from wotkit.catalog.identity import IN_WORDS
 from wotkit.errors import FrobSpent, InvalidQuery, MalformedBody, WrongSignature
 from wotkit.web.pages.authorize import ALLOW, DENY, login_address, query_of
-from wotkit.web.pages.page import GoElsewhere, Page, identity_of, read_form
+from wotkit.web.pages.page import GoElsewhere, Page, read_form
 
 if TYPE_CHECKING:
     import falcon.asgi
@@ -77,7 +77,7 @@ class FrobPage(Page):
             found = self._examined(query)
             if isinstance(found, Refused):
                 return found
-            user = identity_of(session)
+            user = self.present(session)
             if decision == ALLOW:
                 frobs.allow(found.frob, found.app, found.permission, user, visitor.actor)
             else:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from wotkit.auth.authenticator import Authenticator
     from wotkit.catalog import Catalog
+    from wotkit.catalog.identity import Identity
     from wotkit.catalog.sessions import SessionRow
     from wotkit.settings import Settings
     from wotkit.web.pages.signing import Signer
@@ -172,15 +173,29 @@ class Page:
         Raises:
             TooLarge: it is larger than any form of ours.
             MalformedBody: it is no form.
-            CannotPerform: its token is missing or of another session.
+            CannotPerform: its token is missing or of another session, or the session ended while
+                the form was on its way, which may be as slow as its sender likes.
         """
         form = await read_form(req)
+        if visitor.session is not None:
+            await self.catalog.reading(self.present, visitor.session)
         if not self.site.signer.matches("form", visitor.secret, form["csrf"][:_TOKEN_LENGTH]):
             raise CannotPerform(
                 "the form is not of your present session; go back, reload the page and send it "
                 "again. Cookies must be allowed."
             )
         return form
+
+    def present(self, session: SessionRow) -> Identity:
+        """Return who is signed in, as it is now; part of a unit of work.
+
+        Raises:
+            CannotPerform: the session has ended since the request began.
+        """
+        found = sessions.find(session.hash, self.lifetimes)
+        if found is None:
+            raise CannotPerform("your session has ended; log in and try again")
+        return identity_of(found)
 
     def show(
         self,
@@ -244,9 +259,17 @@ class Page:
             )
 
     async def sign_in(
-        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, user_id: int
+        self,
+        req: falcon.asgi.Request,
+        resp: falcon.asgi.Response,
+        user_id: int,
+        *,
+        since: int | None = None,
     ) -> None:
-        """Begin a session, with an id that nobody knew before, and end the one there was."""
+        """Begin a session, with an id that nobody knew before, and end the one there was.
+
+        ``since`` is when (microseconds) the password began to be verified, if one was.
+        """
         before = await self.visitor(req)
         if before.session is not None:
             await self.catalog.writing(sessions.close, before.session.user_id, before.session.hash)
@@ -257,6 +280,7 @@ class Page:
             passwords.hash_secret(secret),
             address_of(req),
             req.get_header("user-agent") or "",
+            since=since,
         )
         self._set_cookie(req, resp, SESSION, secret)
         resp.unset_cookie(VISIT, path="/")
