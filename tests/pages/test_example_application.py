@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.examples.conftest import serving
 from tests.examples.test_example_app import Plotter
@@ -44,7 +45,7 @@ def test_user_connects_sees_the_line_and_takes_the_permission_back(
         alice.page.wait_for_url(f"{plotter.url}/")
         alice.sees("Connected as alice")
         alice.follow("Greenhouse")
-        assert alice.page.locator("svg path.line").count() == 1
+        expect(alice.page.locator("svg path.line")).to_have_count(1)
         if script:
             looking.at(alice, "example-sensor")
         alice.open("/account/connected")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
 from tests.access.mailbox import mailbox
 from tests.pages.third_party import status
@@ -46,11 +47,11 @@ def test_first_run_makes_the_administrator_by_a_link_that_works_once(
             admin.sees("Your server is ready.")
             admin.follow("Admin")
             admin.follow("Users")
-            assert admin.page.get_by_role("link", name="root-of-all").count() == 2
+            expect(admin.page.get_by_role("link", name="root-of-all")).to_have_count(2)
         with visiting(chromium, server.url) as late:
             late.open(link[0])
             late.sees_title("There is nothing here")
-            assert late.field("User name").count() == 0
+            expect(late.field("User name")).to_have_count(0)
 
 
 @SCRIPT
@@ -123,7 +124,7 @@ def test_forgotten_password_is_replaced_by_a_link_in_a_mail(
             alice.press("Set the password")
             alice.sees("Your password is changed.")
             alice.open(link[0])
-            assert alice.field("New password").count() == 0
+            expect(alice.field("New password")).to_have_count(0)
         with visiting(chromium, server.url) as again:
             again.log_in("alice", NEW)
             again.sees_title("Hello, alice")
@@ -146,7 +147,7 @@ def test_key_is_made_used_with_the_pages_own_curl_line_and_revoked(
         alice.press("Make the key")
         alice.sees("This is the only time the password is shown.")
         copying = alice.page.get_by_role("button", name="Copy")
-        assert copying.count() == (5 if script else 0)
+        expect(copying).to_have_count(5 if script else 0)
         password = alice.text_of("#key-password")
         line = alice.text_of("#curl").replace("SENSOR", "roof")
         command = line.replace("curl ", "curl -sS -w '%{http_code}' ", 1)
@@ -188,14 +189,14 @@ def test_application_is_registered_set_up_and_deleted(
     with visiting(chromium, site.url, java_script_enabled=script) as alice:
         alice.log_in("alice")
         alice.open("/account/apps/new")
-        alice.fill("Name", "Weather")
+        alice.fill("Name", "Rainfall")
         alice.fill("Website", "https://weather.example")
         alice.page.get_by_label("Redirect").fill("https://weather.example/callback")
         alice.press("Register")
         alice.sees("This is the only time it is shown.")
         secret = alice.text_of("#secret")
         alice.follow("I have kept it")
-        alice.sees_title("Weather")
+        alice.sees_title("Rainfall")
         assert secret not in alice.page.content()
         alice.page.get_by_label("Description").fill("Compares with the weather.")
         alice.page.get_by_label("Implicit").check()
@@ -212,15 +213,15 @@ def test_application_is_registered_set_up_and_deleted(
         alice.open("/apps")
         alice.sees("Compares with the weather.")
         alice.open("/account/apps")
-        alice.follow("Weather")
-        alice.follow("Delete Weather…")
-        alice.fill("To be sure, type its name", "Whether")
+        alice.follow("Rainfall")
+        alice.follow("Delete Rainfall…")
+        alice.fill("To be sure, type its name", "Reinfall")
         alice.press("Delete it")
         alice.page.locator("#wrong").wait_for()
-        alice.fill("To be sure, type its name", "Weather")
+        alice.fill("To be sure, type its name", "Rainfall")
         alice.press("Delete it")
         alice.page.wait_for_url("**/account/apps")
-        assert alice.page.get_by_role("link", name="Weather", exact=True).count() == 0
+        expect(alice.page.get_by_role("link", name="Rainfall", exact=True)).to_have_count(0)
 
 
 def test_every_way_of_the_bar_is_taken_by_a_finger(chromium: Browser, site: ServerProcess) -> None:

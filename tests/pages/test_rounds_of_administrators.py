@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from playwright.sync_api import expect
+
 from tests.pages.third_party import status
 from tests.pages.visiting import visiting
 from tests.system.server_process import PASSWORD, ServerProcess
@@ -30,7 +32,7 @@ def test_user_is_made_with_a_link_that_works_once(
         emil.press("Set the password")
         emil.sees("Your password is changed.")
         emil.open(link)
-        assert emil.field("New password").count() == 0
+        expect(emil.field("New password")).to_have_count(0)
     with visiting(chromium, site.url) as again:
         again.log_in("emil-new")
         again.sees_title("Hello, emil-new")
