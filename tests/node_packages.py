@@ -22,7 +22,13 @@ def node() -> str:
         pytest.skip("node and npm are not installed")
     with (FOLDER / "package.json").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one of several processes of tests installs
-        if not (FOLDER / "node_modules" / ".package-lock.json").exists():
+        if not _installed():
             command = ("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
             subprocess.run(command, cwd=FOLDER, check=True, timeout=180)
     return found
+
+
+def _installed() -> bool:
+    """Return whether what is installed is what is wanted now."""
+    done = FOLDER / "node_modules" / ".package-lock.json"
+    return done.exists() and done.stat().st_mtime >= (FOLDER / "package-lock.json").stat().st_mtime

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from wotkit.api.internal.brokers import (
     VerneMqResource,
 )
 from wotkit.api.internal.gate import Gate
+from wotkit.api.mqtt import MqttResource
 from wotkit.api.oauth.metadata import MetadataResource
 from wotkit.api.oauth.resources import (
     DeviceAuthorizationResource,
@@ -161,7 +163,7 @@ class Parts:
             self.catalog, self.door, self.authenticator, self.channel, settings
         )
 
-        self._listening = Listening(mqtt_sockets, settings.mqtt, self._make_mqtt)
+        self.listening = Listening(mqtt_sockets, settings.mqtt, self._make_mqtt)
         self.broker = broker_of(settings.mqtt)
         self._bridge: Bridge | None = None
         self._exporter: Exporter | None = None
@@ -204,7 +206,7 @@ class Parts:
     def start(self) -> None:
         """Start what works by itself; to be called in the event loop."""
         self.door.start()
-        self._listening.start()
+        self.listening.start()
         if self.broker is not None:
             self._bridge = self._make_bridge(self.broker)
             self._bridge.start()
@@ -218,11 +220,11 @@ class Parts:
     async def stop_waiting(self) -> None:
         """Answer requests that wait for something to happen; the server is about to stop."""
         self.channel.stop_waiting()
-        await self.streams.stop()
+        await asyncio.gather(self.streams.stop(), self.listening.stop())
 
     async def stop(self) -> None:
         """Finish what was accepted, then close everything."""
-        await self._listening.stop()
+        await self.listening.stop()
         if self._bridge is not None:
             await self._bridge.stop()
         if self._exporter is not None:
@@ -354,6 +356,7 @@ def create_resources(parts: Parts) -> routes.Resources:
         stream=StreamResource(
             StreamCallers(callers, catalog, settings), parts.streams, parts.connections
         ),
+        mqtt=MqttResource(parts.listening, parts.connections),
         messages=MessagesResource(callers, parts.channel, settings),
         message=MessageResource(catalog, callers),
         control_subscription=SubscriptionResource(catalog, callers, parts.channel, settings),

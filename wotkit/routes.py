@@ -42,6 +42,7 @@ class Resources(NamedTuple):
     batch: Any
     ingest: Any
     stream: Any
+    mqtt: Any
     messages: Any
     message: Any
     control_subscription: Any
@@ -165,6 +166,7 @@ def others(resources: Resources) -> Iterator[Route]:
     for form in ("", "/json", "/xml"):
         yield Route(f"/api/auth.getFrob{form}", resources.frob)
         yield Route(f"/api/auth.getToken{form}", resources.frob_token)
+    yield Route("/mqtt", resources.mqtt)
     yield Route("/internal/mqtt/rabbitmq/{question}", resources.rabbitmq)
     yield Route("/internal/mqtt/emqx/{question}", resources.emqx)
     yield Route("/internal/mqtt/vernemq/{question}", resources.vernemq)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import re
 import sqlite3
+import subprocess
 from typing import TYPE_CHECKING, Any, Self
 
 import paho.mqtt.client as paho
@@ -29,9 +30,19 @@ VERSIONS = pytest.mark.parametrize("version", [V311, V5], ids=["3.1.1", "5"])
 class MqttServer(ServerProcess):
     """A server that says on which port it serves MQTT."""
 
+    certificate: Path
+    """That of TLS, where it has one."""
+
     @property
     def mqtt_port(self) -> int:
-        found = re.search(r"MQTT at mqtt://[^:]+:(\d+)", self.said)
+        return self._port("mqtt")
+
+    @property
+    def tls_port(self) -> int:
+        return self._port("mqtts")
+
+    def _port(self, scheme: str) -> int:
+        found = re.search(rf"\b{scheme}://[^:]+:(\d+)", self.said)
         assert found is not None, self.said
         return int(found[1])
 
@@ -62,7 +73,9 @@ class Client:
         client_id: str = "",
         expiry: int = 0,
         will: str | None = None,
+        way: str = "tcp",
     ) -> None:
+        """Come by ``tcp``, by ``tls``, or by ``websocket``."""
         self.key = key
         self.messages: queue.Queue[paho.MQTTMessage] = queue.Queue()
         self.acknowledged: dict[int, int] = {}
@@ -71,8 +84,16 @@ class Client:
         self.granted: queue.Queue[list[int]] = queue.Queue()
         options: dict[str, Any] = {"clean_session": not expiry} if version == V311 else {}
         self.paho = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id=client_id, protocol=version, **options
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            protocol=version,
+            transport="websockets" if way == "websocket" else "tcp",
+            **options,
         )
+        self._port = server.port if way == "websocket" else server.mqtt_port
+        if way == "tls":
+            self._port = server.tls_port
+            self.paho.tls_set(str(server.certificate))
         self.paho.username_pw_set(*key)
         if will is not None:
             self.paho.will_set(self.topic("status"), will, qos=1)
@@ -87,7 +108,6 @@ class Client:
         self.paho.on_subscribe = lambda _c, _u, _m, reasons, _p: self.granted.put(
             [reason.value for reason in reasons]
         )
-        self._server = server
         self._version = version
         self._expiry = expiry
 
@@ -98,7 +118,7 @@ class Client:
             properties = Properties(PacketTypes.CONNECT)
             properties.SessionExpiryInterval = self._expiry
             options = {"clean_start": not self._expiry, "properties": properties}
-        self.paho.connect("127.0.0.1", self._server.mqtt_port, keepalive=60, **options)
+        self.paho.connect("127.0.0.1", self._port, keepalive=60, **options)
         self.paho.loop_start()
         return self.connected.get(timeout=SECONDS)
 
@@ -156,3 +176,18 @@ def prepare(server: MqttServer) -> None:
 @pytest.fixture
 def key(server: MqttServer) -> Key:
     return server.add_key("alice")
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for this machine that nobody else has signed, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    found = folder / "certificate.pem", folder / "key.pem"
+    options = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+    subprocess.run(
+        ["openssl", "req", "-x509", *options, *subject, "-out", found[0], "-keyout", found[1]],
+        check=True,
+        capture_output=True,
+    )
+    return found

@@ -86,9 +86,9 @@ class Listening:
         self._bound = bound
         self._settings = settings
         self._make = make
-        self._service: Service | None = None
         self._servers: list[asyncio.Server] = []
-        self._beginning: asyncio.Task[None] | None = None
+        self._beginning: asyncio.Task[Service] | None = None
+        self._stopped = False
 
     def start(self) -> None:
         """Wait for the first connection."""
@@ -97,31 +97,45 @@ class Listening:
             each.socket.setblocking(False)
             loop.add_reader(each.socket.fileno(), self._begin_soon)
 
+    async def service(self) -> Service | None:
+        """Return what serves connections, made when it is first needed; None: it is switched off.
+
+        For connections that come another way than by the sockets.
+        """
+        if self._stopped or not self._settings.enabled:
+            return None
+        return await asyncio.shield(self._begin_soon())
+
     async def stop(self) -> None:
         """Take no more connections, and end those there are."""
+        if self._stopped:
+            return
+        self._stopped = True
         self._wait_no_more()
-        if self._beginning is not None:
-            await asyncio.gather(self._beginning, return_exceptions=True)
+        if self._beginning is None:
+            return
+        (service,) = await asyncio.gather(self._beginning, return_exceptions=True)
         for server in self._servers:
             server.close()
-        if self._service is not None:
-            await self._service.stop()
-            await self._service.holders.close()
+        if not isinstance(service, BaseException):
+            await service.stop()
+            await service.holders.close()
 
-    def _begin_soon(self) -> None:
+    def _begin_soon(self) -> asyncio.Task[Service]:
         self._wait_no_more()
         if self._beginning is None:
             self._beginning = asyncio.get_running_loop().create_task(self._begin())
+        return self._beginning
 
     def _wait_no_more(self) -> None:
         loop = asyncio.get_running_loop()
         for each in self._bound:
             loop.remove_reader(each.socket.fileno())
 
-    async def _begin(self) -> None:
+    async def _begin(self) -> Service:
         from wotkit.mqtt.connection import Connection  # in memory only where clients connect
 
-        self._service = service = self._make()
+        service = self._make()
         await service.begin()
         loop = asyncio.get_running_loop()
         for each in self._bound:
@@ -134,3 +148,4 @@ class Listening:
                     backlog=self._settings.backlog,
                 )
             )
+        return service
