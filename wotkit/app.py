@@ -69,6 +69,7 @@ from wotkit.api.v2.apps import (
 )
 from wotkit.api.v2.audit import AuditResource
 from wotkit.api.v2.batch import BatchResource
+from wotkit.api.v2.gateways import GatewayResource, GatewaysResource, GatewayStatusResource
 from wotkit.api.v2.grants import GrantResource, GrantsResource
 from wotkit.api.v2.inbox import InboxMessageResource, InboxResource
 from wotkit.api.v2.ingest import IngestResource
@@ -378,6 +379,9 @@ def create_resources(parts: Parts) -> routes.Resources:
         developer_token=DeveloperTokenResource(catalog, callers, settings),
         grants=GrantsResource(catalog, callers),
         grant=GrantResource(catalog, callers),
+        gateways=GatewaysResource(catalog, callers),
+        gateway=GatewayResource(catalog, callers),
+        gateway_status=GatewayStatusResource(catalog, callers),
         oauth_token=TokenResource(catalog, settings, parts.authenticator),
         oauth_revoke=RevokeResource(catalog, settings),
         oauth_introspect=IntrospectResource(catalog, settings),

@@ -64,6 +64,9 @@ class Resources(NamedTuple):
     developer_token: Any
     grants: Any
     grant: Any
+    gateways: Any
+    gateway: Any
+    gateway_status: Any
     oauth_token: Any
     oauth_revoke: Any
     oauth_introspect: Any
@@ -153,6 +156,9 @@ def v2(resources: Resources) -> Iterator[Route]:
     yield Route("/apps/{app}/developer-token", resources.developer_token)
     yield Route("/grants", resources.grants)
     yield Route("/grants/{grant}", resources.grant)
+    yield Route("/gateways", resources.gateways)
+    yield Route("/gateways/{gateway}", resources.gateway)
+    yield Route("/gateways/{gateway}/status", resources.gateway_status)
 
 
 def others(resources: Resources) -> Iterator[Route]:

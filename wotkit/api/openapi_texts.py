@@ -12,8 +12,10 @@ TAGS: Final = {
     "checked, stored and synchronized to disk before it is acknowledged.",
     "Actuators": "A sensor may stand for something that acts, too. Messages are sent to it over "
     "its control channel; the program that acts subscribes and waits for them.",
-    "Alerts": "An alert tells its owner when conditions on sensors become true: in the inbox, by "
-    "e-mail and by a signed webhook.",
+    "Alerts": "An alert tells its owner when conditions on sensors become true, or a gateway goes "
+    "offline: in the inbox, by e-mail and by a signed webhook.",
+    "Gateways": "The boxes in the field that read sensors and deliver readings. They report "
+    "themselves: whether they are there, what waits in them, and what fails.",
     "Subscriptions": "The sensors that a user follows. Making a sensor private ends them.",
     "Groups": "A group is a named set of sensors. It is public or private, as a sensor is; of its "
     "sensors everybody sees what is visible to it.",
@@ -67,6 +69,10 @@ PATH_PARAMETERS: Final = {
     "key": ("A key id: 16 hex digits.", "0123456789abcdef"),
     "app": ("A client id: 32 hex digits.", "0123456789abcdef0123456789abcdef"),
     "grant": ("The id of a grant.", "17"),
+    "gateway": (
+        "A gateway: its name; for administrators `owner.name` too.",
+        "greenhouse-1",
+    ),
     "question": ("What is asked, in the product's own words.", "user"),
     "asset": ("The name of a file of the reference page.", "reference.css"),
     "page": ("The name of a page of the documentation.", "quickstart"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from wotkit import strict_json
-from wotkit.catalog import commands, mqtt_sessions
+from wotkit.catalog import commands, gateway_reports, gateways
 from wotkit.catalog.identity import CONTROL, WRITE
 from wotkit.errors import MalformedBody, TooLarge, ValidationFailed
 from wotkit.ingest.formats.gateway import GatewayBatch, answer_of, sequence_of
@@ -32,7 +32,6 @@ VALUE: Final = "value"
 """The field of a bare number."""
 MESSAGE: Final = "message"
 """The field of a bare text."""
-STATUS_BYTES: Final = 4096
 DETAIL_CHARACTERS: Final = 2000
 _JSON_BEGINS: Final = b'{["'
 
@@ -124,7 +123,7 @@ class Inbound:
         if topic.kind is Kind.INGEST:
             return await self._batch(identity, payload)
         if topic.kind is Kind.STATUS:
-            return await self._status(topic.key_id, payload)
+            return await self._status(identity, topic.key_id, payload)
         await self._result(identity, payload)
         return None
 
@@ -140,11 +139,15 @@ class Inbound:
         answer = {"stream": batch.stream, **msgspec.to_builtins(answer_of(accepted, sequence))}
         return Reply(Kind.ACK, strict_json.encode(answer))
 
-    async def _status(self, key_id: str, payload: bytes) -> Reply:
-        if len(payload) > STATUS_BYTES:
-            raise TooLarge(f"a status has at most {STATUS_BYTES} bytes")
+    async def _status(self, identity: Identity, key_id: str, payload: bytes) -> Reply:
+        """Keep a status; it is about a gateway too where the key may write readings."""
+        if len(payload) > gateway_reports.MOST_BYTES:
+            raise TooLarge(f"a status has at most {gateway_reports.MOST_BYTES} bytes")
         text = _utf8(payload)
-        await self._catalog.writing(mqtt_sessions.set_status, key_id, text)
+        report = gateway_reports.of_payload(text, key_id)
+        if WRITE not in identity.scopes:
+            report = None
+        await self._catalog.writing(gateways.note_status, key_id, text, identity, report)
         return Reply(Kind.STATUS, payload)
 
     async def _result(self, identity: Identity, payload: bytes) -> None:

@@ -45,6 +45,7 @@ from wotkit.catalog.models.base import (
     rows,
 )
 from wotkit.catalog.models.control import ControlDelivery, ControlMessage, ControlSubscription
+from wotkit.catalog.models.gateways import Gateway
 from wotkit.catalog.models.mqtt import (
     ControlResult,
     MqttDelivery,
@@ -107,6 +108,7 @@ MODELS: Final[tuple[type[Base], ...]] = (
     ControlSubscription,
     ControlMessage,
     ControlDelivery,
+    Gateway,
     Alert,
     AlertCondition,
     AlertState,
@@ -154,6 +156,7 @@ __all__ = [
     "DroppedSensor",
     "Field",
     "Frob",
+    "Gateway",
     "Grant",
     "GrantUse",
     "Group",

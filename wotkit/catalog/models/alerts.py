@@ -16,6 +16,7 @@ from peewee import (
 
 from wotkit.catalog.models.accounts import User
 from wotkit.catalog.models.base import Base
+from wotkit.catalog.models.gateways import Gateway
 from wotkit.catalog.models.sensors import Sensor
 
 
@@ -43,11 +44,15 @@ class Alert(Base):
 
 
 class AlertCondition(Base):
-    """One condition of an alert; ``value`` is JSON, ``seconds`` is for NODATA only."""
+    """One condition of an alert, on a sensor or a gateway; ``value`` is JSON.
+
+    ``seconds`` is for NODATA and OFFLINE only.
+    """
 
     alert = ForeignKeyField(Alert, on_delete="CASCADE")
     position = IntegerField()
-    sensor = ForeignKeyField(Sensor, on_delete="CASCADE")
+    sensor = ForeignKeyField(Sensor, null=True, on_delete="CASCADE")
+    gateway = ForeignKeyField(Gateway, null=True, on_delete="CASCADE")
     field = CharField(max_length=100, default="")
     operator = CharField(max_length=7)
     value = TextField(default="null")
