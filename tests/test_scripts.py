@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 SCRIPTS = (
     *("scripts/serve", "scripts/test", "scripts/check", "scripts/docs"),
     *("scripts/bench/ingest", "scripts/bench/alerts", "scripts/bench/live", ".ci/run"),
+    "scripts/bench/mqtt",
     *("scripts/bench/query", "scripts/bench/sensors", "scripts/sensors"),
     "scripts/fuzz/mqtt-codec",
 )

@@ -71,7 +71,7 @@ def main() -> None:
     options = _options()
     with tempfile.TemporaryDirectory(prefix="wotkit-bench-") as name, ExitStack() as stack:
         folder = Path(name).resolve()
-        for title, value in machine.describe(folder).items():
+        for title, value in machine.describe(folder, "alerts").items():
             print(f"{title + ':':<13}{value}")
         running = [Plain(folder, options.sensors), Alerted(folder, options.sensors)]
         for server in running:

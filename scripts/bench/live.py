@@ -232,7 +232,7 @@ def main() -> None:
     os.environ["WOTKIT_LIVE_MAX_PER_USER"] = str(options.clients + options.crowd)
     with tempfile.TemporaryDirectory(prefix="wotkit-bench-") as name:
         folder = Path(name).resolve()
-        for title, value in machine.describe(folder).items():
+        for title, value in machine.describe(folder, "live").items():
             print(f"{title + ':':<13}{value}")
         server = Wotkit(folder, options.sensors)
         server.start()

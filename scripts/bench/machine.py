@@ -21,12 +21,13 @@ PACKAGES: Final = ("falcon", "gunicorn", "uvicorn", "uvloop", "httptools", "msgs
 PROGRAMS: Final = (
     (("wrk", "-v"), "wrk"),
     (("influxd", "version"), "InfluxDB"),
+    (("mosquitto", "-h"), "mosquitto"),
 )
 SYNCS: Final = 100
 
 
-def describe(folder: Path) -> dict[str, str]:
-    """Return names and values, for people."""
+def describe(folder: Path, script: str = "ingest") -> dict[str, str]:
+    """Return names and values, for people; of a run of this script."""
     load = os.getloadavg()[0]
     return {
         "machine": f"{len(os.sched_getaffinity(0))} cores, {_processor()}, {platform.release()}",
@@ -36,7 +37,7 @@ def describe(folder: Path) -> dict[str, str]:
         "versions": f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
         + ", ".join(f"{name} {version(name)}" for name in PACKAGES),
         "programs": ", ".join(_programs()),
-        "command": " ".join(["scripts/bench/ingest", *sys.argv[1:]]),
+        "command": " ".join([f"scripts/bench/{script}", *sys.argv[1:]]),
     }
 
 

@@ -41,7 +41,7 @@ def main() -> None:
     options = _options()
     with tempfile.TemporaryDirectory(prefix="wotkit-bench-", dir=options.folder) as name:
         folder = Path(name).resolve()
-        about = machine.describe(folder)
+        about = machine.describe(folder, "query")
         about["command"] = " ".join(["scripts/bench/query", *sys.argv[1:]])
         for title, value in about.items():
             print(f"{title + ':':<13}{value}")

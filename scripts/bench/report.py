@@ -64,7 +64,7 @@ def text(
     parts: list[str] = []
     for scenario, by_server in figures.items():
         lines = [HEADS, *(_line(name, found) for name, found in by_server.items())]
-        parts.append(TITLES[scenario].format(**options) + "\n" + _aligned(lines))
+        parts.append(TITLES[scenario].format(**options) + "\n" + aligned(lines))
     return "\n\n".join(parts)
 
 
@@ -72,7 +72,7 @@ def memory_text(idle: Mapping[str, Memory], loaded: Mapping[str, Memory]) -> str
     """Return the memory of each server before and after."""
     heads = ("", "idle RSS", "idle PSS", "after RSS", "after PSS")
     lines = [(name, *(f"{value:.1f}" for value in (*idle[name], *loaded[name]))) for name in idle]
-    return "Memory of all processes, MiB\n" + _aligned([heads, *lines])
+    return "Memory of all processes, MiB\n" + aligned([heads, *lines])
 
 
 def _of(measures: Iterable[Measure], scenario: str, server: str) -> list[Measure]:
@@ -94,7 +94,8 @@ def _line(name: str, found: Mapping[str, float]) -> tuple[str, ...]:
     return (name, *whole, *fine, f"{found['cpu_seconds_per_1000']:.3f}", *ratios)
 
 
-def _aligned(lines: Sequence[Sequence[str]]) -> str:
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Return a table for people."""
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join(
         "  ".join(

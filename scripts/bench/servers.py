@@ -166,18 +166,17 @@ class Wotkit(Posting):
     promise = "committed, fsync"
     paced = True
     latest_path = f"/api/v1/sensors/bench.{LATEST}/data"
+    options: tuple[str, ...] = ()
+    """Of ``wotkit serve``."""
 
     def start(self) -> None:
         """Start it with a user, a key and sensors."""
         self._data = self.folder / "data"
-        command = [sys.executable, "-m", "wotkit.cli", "serve", "--port", "0"]
+        command = [sys.executable, "-m", "wotkit.cli", "serve", "--port", "0", *self.options]
         self.program = Program([*command, "--data", str(self._data)], self.folder / "log")
         self.address = _address(self.program.wait_for(r"WoTKit at (\S+),"))
         self._wotkit("user", "create", "bench", "--password-file", "-")
-        key = json.loads(
-            self._wotkit("key", "create", "--user", "bench", "--name", "load", "--json")
-        )
-        self.authorization = basic(key["key_id"], key["key_password"])
+        self.authorization = basic(*self._made_key("load"))
         for start in range(0, len(self.sensors), SENSORS_PER_REQUEST):
             self._create(self.sensors[start : start + SENSORS_PER_REQUEST])
         self._create([BULK, LATEST])
@@ -196,7 +195,7 @@ class Wotkit(Posting):
 
     def stored(self) -> int:
         """Count the rows in the file."""
-        return _count(self._data / "readings.db")
+        return count_readings(self._data / "readings.db")
 
     @staticmethod
     def _count_of(answer: Any) -> int:
@@ -209,6 +208,11 @@ class Wotkit(Posting):
             for name in names
         ]
         self._call("PUT", "/api/v1/sensors", json.dumps(sensors).encode(), self._headers())
+
+    def _made_key(self, name: str) -> tuple[str, str]:
+        """Return the id and the password of a new key."""
+        key = json.loads(self._wotkit("key", "create", "--user", "bench", "--name", name, "--json"))
+        return key["key_id"], key["key_password"]
 
     def _wotkit(self, *arguments: str) -> str:
         return subprocess.run(
@@ -262,7 +266,7 @@ class ThreadPerRequest(Posting):
 
     def stored(self) -> int:
         """Count the rows in the file."""
-        return _count(self._file)
+        return count_readings(self._file)
 
 
 class LineProtocol(Server):
@@ -395,7 +399,8 @@ def _seconds() -> Iterator[int]:
     yield from range(start, start + (DAYS_BACK - 1) * 86_400)
 
 
-def _count(file: Path) -> int:
+def count_readings(file: Path) -> int:
+    """Return how many rows a file of readings has."""
     connection = sqlite3.connect(file)
     try:
         row: tuple[Any, ...] = connection.execute("SELECT count(*) FROM reading").fetchone()
