@@ -1,10 +1,10 @@
 """`gateway-agent init`: a short conversation, or all of it by options."""
 
+import contextlib
 import os
-import re
-import socket
+import secrets
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,43 +16,16 @@ from gateway_agent.cli.common import (
     default_config_path,
     default_spool_path,
 )
+from gateway_agent.cli.offers import WITHOUT_QUESTIONS, Section
+from gateway_agent.cli.questions import Answers, Given, WrongKey, settle
 from gateway_agent.cli.template import render_config
-from gateway_agent.config import GATEWAY_ID, PlatformConfig
-from gateway_agent.credentials import (
-    ENVIRONMENT,
-    Credentials,
-    CredentialsError,
-    CredentialSource,
-    parse_credentials,
-)
-from gateway_agent.outputs.client import PlatformClient
-from gateway_agent.outputs.trial import try_key
-from gateway_agent.settings import http_url
+from gateway_agent.credentials import CredentialsError
+from gateway_agent.inputs import MissingLibraryError, find_kind
 
 _PRIVATE: Final = 0o600
 _PUBLIC: Final = 0o644
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 _FILE_OR_STDIN: Final = click.Path(path_type=Path, allow_dash=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What the options said; None is asked for."""
-
-    url: str | None
-    key_id: str | None
-    key_password_file: Path | None
-    key_file: Path | None
-    gateway_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """All that is needed to write the files."""
-
-    address: str
-    key: Credentials
-    gateway_id: str
 
 
 @click.command(
@@ -86,7 +59,21 @@ class Answers:
     type=_FILE,
     help="Where readings wait, else in /var/lib or beside the configuration.",
 )
-@click.option("--offline", is_flag=True, help="Do not try the key on the platform.")
+@click.option(
+    "--input",
+    "kinds",
+    multiple=True,
+    type=click.Choice((*WITHOUT_QUESTIONS, "all")),
+    help="Take all of this kind that is found here, without a question; may be repeated.",
+)
+@click.option(
+    "--root",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    default=Path("/"),
+    help="Where the machine's dev and sys are, for a container.",
+)
+@click.option("--offline", is_flag=True, help="Do not try address and key on the platform.")
 @click.option("--yes", is_flag=True, help="Ask nothing, and replace files that exist.")
 def init(
     config_file: Path,
@@ -97,80 +84,50 @@ def init(
     key_file: Path | None,
     gateway_id: str | None,
     spool: Path | None,
+    kinds: tuple[str, ...],
+    root: Path,
     *,
     offline: bool,
     yes: bool,
 ) -> None:
     """Write the configuration and a credentials file (mode 0600), after trying the key.
 
-    Asks for what the options do not say. The key's password is never taken from an argument.
+    Asks for what the options do not say, and offers what it finds on this machine. The key's
+    password is never taken from an argument.
     """
-    given = Given(url, key_id, key_password_file, key_file, gateway_id)
+    given = Given(
+        url, key_id, key_password_file, key_file, gateway_id, kinds, root=root, offline=offline
+    )
     target = (output or config_file).absolute()
     try:
-        answers = _settle_answers(given, yes=yes)
+        answers = settle(given, yes=yes)
+    except WrongKey as error:
+        raise click.ClickException(f"{error}\nNothing was written.") from error
     except (ValueError, CredentialsError) as error:
         raise click.ClickException(str(error)) from error
-    if not offline:
-        _try(answers)
     try:
         _write_files(target, spool, answers, replace=yes)
     except OSError as error:
         raise click.ClickException(f"{error.filename}: {error.strerror}") from error
     is_default = target == default_config_path()
     option = "" if is_default else f" --config {_shown(output or config_file)}"
+    _tell_what_next(answers.inputs, option)
+
+
+def _tell_what_next(inputs: Sequence[Section], option: str) -> None:
+    if not inputs:
+        click.echo("No input was chosen: write an [[input]] section before the start.")
+    extras = set()
+    for section in inputs:
+        try:
+            find_kind(str(section.settings["type"]))
+        except MissingLibraryError as error:
+            extras.add(str(error).rpartition("[")[2].rstrip("]"))
+    if extras:
+        click.echo(f"Install what reads them: pip install 'wotkit[{','.join(sorted(extras))}]'")
+    if any(section.settings["type"] != "system" for section in inputs):
+        click.echo(f"Read every input once with: gateway-agent check --probe{option}")
     click.echo(f"Start the agent with: gateway-agent run{option}")
-
-
-def _settle_answers(given: Given, *, yes: bool) -> Answers:
-    """Address, key and gateway id from options, or from a conversation about the rest."""
-    has_key = given.key_file or (given.key_id and given.key_password_file)
-    may_ask = not yes and not (given.url and has_key)
-    if not may_ask and not (given.url and has_key):
-        raise ValueError("--yes needs --url, and --key-file or --key-id with --key-password-file")
-    address = http_url(given.url or click.prompt("Address of the platform's API"))
-    key = _settle_key(given)
-    suggested = gateway_id_from(socket.gethostname())
-    name = given.gateway_id
-    if name is None:
-        name = click.prompt("Name of this gateway", default=suggested) if may_ask else suggested
-    if not re.fullmatch(GATEWAY_ID, name):
-        raise ValueError(
-            f"{name!r} cannot name a gateway: 1 to 40 of a-z, 0-9, _ and -, first a letter or _"
-        )
-    return Answers(address, key, name)
-
-
-def _settle_key(given: Given) -> Credentials:
-    if given.key_file:
-        return parse_credentials(_read(given.key_file), str(given.key_file))
-    key_id = given.key_id or click.prompt("Key id")
-    if given.key_password_file:
-        origin, password = str(given.key_password_file), _read(given.key_password_file).strip()
-    else:
-        origin, password = "the key", click.prompt("Key password", hide_input=True)
-    return parse_credentials(f"{key_id}:{password}", origin)
-
-
-def gateway_id_from(hostname: str) -> str:
-    """A gateway id as near to the host's name as its characters allow."""
-    name = re.sub(r"[^a-z0-9_-]+", "-", hostname.partition(".")[0].lower()).strip("-")
-    if not re.match(r"[a-z_]", name):
-        name = f"gateway-{name}".rstrip("-")
-    return name[:40]
-
-
-def _try(answers: Answers) -> None:
-    line = f"{answers.key.key_id}:{answers.key.key_password}"
-    source = CredentialSource({ENVIRONMENT: line}, None)
-    client = PlatformClient(PlatformConfig(http=answers.address), source)
-    try:
-        problem = try_key(client)
-    finally:
-        client.close()
-    if problem:
-        raise click.ClickException(f"{answers.address}: {problem}\nNothing was written.")
-    click.echo(f"{answers.address} takes the key.")
 
 
 def _write_files(target: Path, spool: Path | None, answers: Answers, *, replace: bool) -> None:
@@ -187,36 +144,44 @@ def _write_files(target: Path, spool: Path | None, answers: Answers, *, replace:
         credentials_file=credentials_file,
         spool=(spool or default_spool).absolute(),
         folder=target.parent,
+        inputs=answers.inputs,
+        may_register=answers.may_register,
     )
     line = f"{answers.key.key_id}:{answers.key.key_password}\n"
     _write(credentials_file, line, _PRIVATE, replace=replace)
     _write(target, text, _PUBLIC, replace=replace)
 
 
-def _read(file: Path) -> str:
-    if str(file) == "-":
-        return sys.stdin.read()
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CredentialsError(f"{file}: cannot be read") from error
-
-
 def _write(file: Path, text: str, mode: int, *, replace: bool) -> None:
     """Write a file of that mode; one with other content is kept as `.old` when replaced."""
     if file.exists():
-        if file.read_text(encoding="utf-8", errors="replace") == text:
+        before = file.read_text(encoding="utf-8", errors="replace")
+        if before == text:
             file.chmod(mode)
             click.echo(f"{_shown(file)} is as it should be.")
             return
         if not replace and not _may_replace(file):
             raise click.ClickException(f"{_shown(file)} exists; --yes replaces it")
-        file.replace(file.with_name(file.name + ".old"))
+        _write_whole(file.with_name(file.name + ".old"), before, mode)
     file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(text)
+    _write_whole(file, text, mode)
     click.echo(f"Wrote {_shown(file)}")
+
+
+def _write_whole(file: Path, text: str, mode: int) -> None:
+    """Write so that the file is the old one or the new one whatever happens, never a part."""
+    fresh = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        fresh.replace(file)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        raise
 
 
 def _may_replace(file: Path) -> bool:

@@ -1,19 +1,28 @@
 """The configuration file that `init` writes: commented from the settings' own help."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from gateway_agent.cli.offers import Section
 from gateway_agent.config import GatewayConfig, PlatformConfig, SpoolConfig
 from gateway_agent.settings import describe_section, toml_value
 
 
 def render_config(
-    *, gateway_id: str, http: str, credentials_file: Path, spool: Path, folder: Path
+    *,
+    gateway_id: str,
+    http: str,
+    credentials_file: Path,
+    spool: Path,
+    folder: Path,
+    inputs: Sequence[Section],
+    may_register: bool = True,
 ) -> str:
-    """A whole configuration with a `system` input. Paths below `folder` are written relative."""
+    """A whole configuration. Paths below `folder` are written relative."""
+    platform = {"http": http, "credentials_file": _relative(credentials_file, folder)}
     values: dict[str, Mapping[str, object]] = {
         "gateway": {"id": gateway_id},
-        "platform": {"http": http, "credentials_file": _relative(credentials_file, folder)},
+        "platform": platform if may_register else {**platform, "auto_create": False},
         "spool": {"path": _relative(spool, folder)},
     }
     sections = (("gateway", GatewayConfig), ("platform", PlatformConfig), ("spool", SpoolConfig))
@@ -21,7 +30,9 @@ def render_config(
     lines.append("# What is commented out has the value that is shown.")
     for name, section in sections:
         lines += ["", f"[{name}]", *_settings(section, values[name])]
-    lines += ["", *_INPUTS]
+    for each in inputs:
+        lines += ["", *_input(each)]
+    lines += ["", *_MORE]
     return "\n".join(lines) + "\n"
 
 
@@ -34,16 +45,20 @@ def _settings(section: type[object], values: Mapping[str, object]) -> Iterator[s
             yield f"# {row.name} = {row.default}".rstrip()
 
 
+def _input(section: Section) -> Iterator[str]:
+    yield f"# {section.comment}"
+    yield "[[input]]"
+    yield from (f"{name} = {toml_value(value)}" for name, value in section.settings.items())
+    for point in section.points:
+        yield "[[input.point]]"
+        yield from (f"{name} = {toml_value(value)}" for name, value in point.items())
+
+
 def _relative(path: Path, folder: Path) -> Path:
     return path.relative_to(folder) if path.is_relative_to(folder) else path
 
 
-_INPUTS = (
-    "# This machine's own processor, load, memory, disk, network and temperatures",
-    "[[input]]",
-    'type = "system"',
-    'interval = "5s"',
-    "",
+_MORE = (
     "# Made-up readings, to try things out",
     "# [[input]]",
     '# type = "sim"',

@@ -48,6 +48,11 @@ class Response:
             parts += [str(detail) for detail in details[:3]]
         return ": ".join(parts)[:_SHOWN]
 
+    @property
+    def has_error(self) -> bool:
+        """Whether the body is an error in the platform's form."""
+        return "code" in self._error()
+
     def _error(self) -> Mapping[str, Any]:
         error = self.body.get("error") if isinstance(self.body, dict) else None
         return error if isinstance(error, dict) else {}
@@ -81,16 +86,17 @@ class PlatformClient:
         path: str,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        *,
+        with_key: bool = True,
     ) -> Response | Later | Denied:
         """One request to `{base}/{path}`; network trouble and missing credentials are answers."""
-        try:
-            key = self._credentials.read()
-        except CredentialsError as error:
-            return Denied(str(error))
-        sent = urllib3.make_headers(
-            basic_auth=f"{key.key_id}:{key.key_password}",
-            user_agent=f"gateway-agent/{__version__}",
-        )
+        sent = urllib3.make_headers(user_agent=f"gateway-agent/{__version__}")
+        if with_key:
+            try:
+                key = self._credentials.read()
+            except CredentialsError as error:
+                return Denied(str(error))
+            sent |= urllib3.make_headers(basic_auth=f"{key.key_id}:{key.key_password}")
         sent |= {"accept": "application/json", **(headers or {})}
         if body is not None:
             sent["content-type"] = "application/json"

@@ -42,6 +42,10 @@ class StandInPlatform:
     is_rejected: Callable[[Reading], bool] = lambda _: False
     knows_sensors: bool = False
     may_manage: bool = True
+    may_write: bool = True
+    takes_reports: bool = True
+    reports: list[dict[str, Any]] = field(default_factory=list)
+    """What came on the status of gateways."""
     streams: dict[str, int] = field(default_factory=dict)
     stored: list[Reading] = field(default_factory=list)
     sensors: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -124,8 +128,15 @@ class _Handler(BaseHTTPRequestHandler):
             expected = base64.b64encode(self.platform.key.encode()).decode()
             if self.headers.get("authorization") != f"Basic {expected}":
                 self._refuse(401, path)
+            elif path == "/v2/ingest" and not self.platform.may_write:
+                self._refuse(403, path)
+            elif body == {} and (path == "/v2/ingest" or self.platform.may_manage):
+                self._refuse(400, path)
             elif path == "/v2/ingest" and self.command == "POST":
                 self._ingest(path, body)
+            elif path.startswith("/v2/gateways/") and self.platform.takes_reports:
+                self.platform.reports.append(body)
+                self._send(204, b"", path)
             else:
                 self._catalog(path, body)
 

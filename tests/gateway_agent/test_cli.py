@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from gateway_agent.cli import main
 from gateway_agent.cli.common import default_config_path, default_spool_path
-from gateway_agent.cli.init import gateway_id_from
+from gateway_agent.cli.questions import gateway_id_from
 from gateway_agent.config import load_config
 
 KEY_ID, _, KEY_PASSWORD = KEY.partition(":")
@@ -88,8 +88,11 @@ def test_init_takes_a_key_file_and_a_spool(tmp_path: Path, platform: StandInPlat
 
 
 def test_init_asks_for_what_is_missing(tmp_path: Path, platform: StandInPlatform) -> None:
-    answers = f"{platform.url}\n{KEY_ID}\n{KEY_PASSWORD}\nattic\n"
-    result = call("init", "--config", tmp_path / "a.toml", typed=answers)
+    answers = f"{platform.url}\n{KEY_ID}\n{KEY_PASSWORD}\nattic\ny\n"
+    (tmp_path / "machine").mkdir()
+    result = call(
+        "init", "--config", tmp_path / "a.toml", "--root", tmp_path / "machine", typed=answers
+    )
     assert result.exit_code == 0, result.output
     assert load_config(tmp_path / "a.toml").gateway.id == "attic"
     assert KEY_PASSWORD not in result.output
@@ -251,3 +254,113 @@ def test_files_of_a_user_are_in_the_xdg_folders(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert default_config_path() == Path("/etc/gateway-agent/config.toml")
     assert default_spool_path() == Path("/var/lib/gateway-agent/spool.db")
+
+
+def pi_with_sensors(root: Path) -> Path:
+    """A fake machine with a thermometer, a serial port and an i2c bus."""
+    (root / "sys/bus/w1/devices/28-0316a2795bff").mkdir(parents=True)
+    (root / "dev").mkdir()
+    for name in ("ttyUSB0", "ttyUSB1", "i2c-1"):
+        (root / "dev" / name).touch()
+    return root
+
+
+def test_init_offers_what_it_finds_one_by_one(tmp_path: Path, platform: StandInPlatform) -> None:
+    root = pi_with_sensors(tmp_path / "pi")
+    conversation = [
+        *(platform.url, KEY_ID, KEY_PASSWORD, "attic"),
+        *("n", "y"),  # the machine itself, the thermometer
+        *("y", "csv", "19200", "time, temperature"),
+        *("y", "modbus", "9600", "7", "100"),
+        *("bme280", "ads1115", "none"),
+    ]
+    typed = "\n".join(conversation) + "\n"
+    result = call("init", "--config", tmp_path / "a.toml", "--root", root, typed=typed)
+    assert result.exit_code == 0, result.output
+    assert "1-wire thermometers 28-0316a2795bff. Read it?" in result.output
+    assert "gateway-agent check --probe --config" in result.output
+    inputs = load_config(tmp_path / "a.toml").inputs
+    assert [entry.name for entry in inputs] == ["onewire", "serial", "modbus", "bme280", "ads1115"]
+    assert vars_of(inputs[1], "port", "baud", "columns") == (
+        *("/dev/ttyUSB0", 19200),
+        ("time", "temperature"),
+    )
+    assert vars_of(inputs[2], "unit")[0] == 7
+    assert "# serial port /dev/ttyUSB0\n[[input]]" in (tmp_path / "a.toml").read_text()
+
+
+def vars_of(config: object, *names: str) -> tuple[object, ...]:
+    return tuple(getattr(config, name) for name in names)
+
+
+def test_init_takes_found_inputs_by_option(tmp_path: Path, platform: StandInPlatform) -> None:
+    root = pi_with_sensors(tmp_path / "pi")
+    arguments = [*init_arguments(tmp_path, platform), "--root", root]
+    result = call(*arguments, "--input", "all")
+    assert result.exit_code == 0, result.output
+    types = [entry.type for entry in load_config(tmp_path / "demo-agent.toml").inputs]
+    assert types == ["system", "onewire", "serial", "serial"]
+    assert call(*arguments, "--yes", "--input", "onewire").exit_code == 0
+    types = [entry.type for entry in load_config(tmp_path / "demo-agent.toml").inputs]
+    assert types == ["onewire"]
+
+
+def test_init_explains_wrong_answers_and_asks_again(
+    tmp_path: Path, platform: StandInPlatform
+) -> None:
+    conversation = [
+        *("ftp://x", "http://127.0.0.1:9", platform.url.removesuffix("/api")),
+        *(KEY_ID, "wrong password", KEY_ID, KEY_PASSWORD),
+        *("Green House", "green-house"),
+        "y",
+    ]
+    typed = "\n".join(conversation) + "\n"
+    (tmp_path / "bare").mkdir()
+    result = call("init", "--config", tmp_path / "a.toml", "--root", tmp_path / "bare", typed=typed)
+    assert result.exit_code == 0, result.output
+    assert "expected an address" in result.output
+    assert "http://127.0.0.1:9/api: ConnectionRefusedError" in result.output
+    assert "id or password is wrong, or the key was revoked" in result.output
+    assert "cannot name a gateway" in result.output
+    config = load_config(tmp_path / "a.toml")
+    assert (config.platform.http, config.gateway.id) == (platform.url, "green-house")
+
+
+def test_init_refuses_a_key_that_may_not_write(tmp_path: Path, platform: StandInPlatform) -> None:
+    platform.may_write = False
+    result = call(*init_arguments(tmp_path, platform))
+    assert result.exit_code == 1
+    assert "the key may not write; give it the scope write\nNothing was written." in result.output
+    assert not (tmp_path / "demo-agent.toml").exists()
+
+
+def test_init_with_a_key_that_cannot_register_sensors_says_so_and_does_not_try(
+    tmp_path: Path, platform: StandInPlatform
+) -> None:
+    platform.may_manage = False
+    result = call(*init_arguments(tmp_path, platform))
+    assert result.exit_code == 0, result.output
+    assert "The key lacks the scope manage" in result.output
+    assert not load_config(tmp_path / "demo-agent.toml").platform.auto_create
+
+
+def test_init_leaves_no_part_of_a_file_behind_when_the_folder_cannot_be_written(
+    tmp_path: Path, platform: StandInPlatform
+) -> None:
+    (tmp_path / "folder").write_text("")
+    arguments = init_arguments(tmp_path, platform)
+    arguments[2] = tmp_path / "folder" / "a.toml"
+    result = call(*arguments)
+    assert result.exit_code == 1
+    assert "Error:" in result.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "password"]
+
+
+def test_init_keeps_the_old_credentials_private(tmp_path: Path, platform: StandInPlatform) -> None:
+    arguments = init_arguments(tmp_path, platform)
+    (tmp_path / "demo-agent.credentials").write_text("other:key\n")
+    (tmp_path / "demo-agent.credentials").chmod(0o644)
+    assert call(*arguments, "--yes").exit_code == 0
+    for name in ("demo-agent.credentials", "demo-agent.credentials.old"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+    assert (tmp_path / "demo-agent.credentials.old").read_text() == "other:key\n"
