@@ -99,6 +99,10 @@ class PlatformConfig:
     timeout: Annotated[
         float, Setting(duration(0.1, 600), "longest wait for an answer of the platform")
     ] = 30.0
+    report_interval: Annotated[
+        float,
+        Setting(duration(0.1, 3600), "how often the agent tells the platform how it is"),
+    ] = 60.0
     retry_min: Annotated[
         float, Setting(duration(0.01, 3600), "first bound of the delay after a failure")
     ] = 1.0

@@ -19,6 +19,7 @@ from gateway_agent.outputs.client import PlatformClient
 from gateway_agent.outputs.http import HttpOutput
 from gateway_agent.outputs.registry import SensorRegistry, SpecBook
 from gateway_agent.outputs.sender import Sender
+from gateway_agent.report import Figures, Observer, Reporter
 from gateway_agent.spool import Spool, SpoolLock, machine_hash
 from gateway_agent.status import StatusFile
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from gateway_agent.outputs.mqtt_link import MqttLink
 
 _PUBLISH_EVERY: Final = 5.0
+_REPORTER_TIMEOUT: Final = 1.0
 _INPUTS_TIMEOUT: Final = 2.0
 _FLUSH_TIMEOUT: Final = 2.0
 _SENDER_TIMEOUT: Final = 3.0
@@ -53,6 +55,7 @@ class Agent:
         self._sender = self._make_sender(credentials, specs)
         self._status = StatusFile(config)
         clock = Clock()
+        self._reporter = self._make_reporter(credentials, clock)
         self._commands = self._make_commands(credentials, clock)
         context = Context(config.gateway.id, self._inputs_stopping, clock, self._spool)
         self._inputs = [
@@ -143,6 +146,32 @@ class Agent:
 
         return CommandService(self._config.actuators, self._spool, self._link, make_poll, clock)
 
+    def _make_reporter(self, credentials: CredentialSource, clock: Clock) -> Reporter:
+        """What tells the platform how the agent is; to be made before the link is started."""
+        gateway, platform = self._config.gateway, self._config.platform
+        observer = Observer(
+            gateway.id,
+            lambda: Figures(
+                self._spool.figures(),
+                self._sender.figures(),
+                [runner.figures() for runner in self._inputs],
+                clock.stamp().synced,
+            ),
+            interval=platform.report_interval,
+            spool_path=self._config.spool.path,
+            types=lambda: {one.name: one.type for one in self._config.inputs},
+            actuators=[(one.sensor, one.type) for one in self._config.actuators],
+        )
+        if self._link is not None:
+            self._link.introduce(observer.report, observer.will())
+        return Reporter(
+            observer,
+            gateway.id,
+            platform.report_interval,
+            link=self._link,
+            client=PlatformClient(platform, credentials),
+        )
+
     def _make_link(self, credentials: CredentialSource) -> "MqttLink | None":
         platform = self._config.platform
         if platform.mqtt is None:
@@ -181,6 +210,7 @@ class Agent:
         self._sender.start()
         for runner in self._inputs:
             runner.start()
+        self._reporter.start()
         figures = self._spool.figures()
         self._log.info(
             "started gateway=%s inputs=%d waiting=%d stream=%s platform=%s",
@@ -202,6 +232,7 @@ class Agent:
                 runner.abandon()
         if not self._spool.flush(_FLUSH_TIMEOUT):
             self._log.error("spool cannot be written, readings in memory are lost")
+        self._reporter.stop(_REPORTER_TIMEOUT)
         if not self._sender.stop(_SENDER_TIMEOUT):
             self._log.warning("sender is still waiting for an answer, its readings stay spooled")
         self._spool.close(_CLOSE_TIMEOUT)

@@ -86,6 +86,8 @@ class MqttLink:
         if url.scheme == "mqtts":
             self._context = ssl.create_default_context(cafile=ca_file)
         self._receivers: dict[str, Receive] = {}
+        self._hello: Callable[[], bytes] = lambda: b"online"
+        self._will = b"offline"
         self._lock = threading.Condition()
         self._client: paho.Client | None = None
         self._key_id = ""
@@ -111,14 +113,18 @@ class MqttLink:
         """
         self._receivers[kind] = receiver
 
+    def introduce(self, hello: Callable[[], bytes], will: bytes) -> None:
+        """Say what the status is after each connect, and when the agent is gone; before `start`."""
+        self._hello, self._will = hello, will
+
     def start(self) -> None:
         """Begin to connect."""
         self._thread.start()
 
     def stop(self, timeout: float) -> bool:
-        """Say `offline`, disconnect; False when the thread still hangs."""
+        """Say that the agent is gone, disconnect; False when the thread still hangs."""
         if self.is_connected:
-            self.publish("status", b"offline", min(1.0, timeout), retain=True)
+            self.publish("status", self._will, min(1.0, timeout), retain=True)
         self._stopping.set()
         self._drop.set()
         if self._thread.ident is not None:
@@ -203,7 +209,7 @@ class MqttLink:
                 if self._subscribed and not greeted:
                     greeted = True
                     self._log.info("connected broker=%s", self._url.hostname)
-                    self.publish("status", b"online", _CONNECT_TIMEOUT, retain=True)
+                    self.publish("status", self._hello(), _CONNECT_TIMEOUT, retain=True)
                 if not self._subscribed and time.monotonic() > deadline:
                     self._note("the broker does not answer")
         finally:
@@ -227,7 +233,7 @@ class MqttLink:
         )
         client.connect_timeout = _CONNECT_TIMEOUT
         client.username_pw_set(key.key_id, key.key_password)
-        client.will_set(f"wotkit/{key.key_id}/status", b"offline", qos=1, retain=True)
+        client.will_set(f"wotkit/{key.key_id}/status", self._will, qos=1, retain=True)
         if self._context is not None:
             client.tls_set_context(self._context)
         client.on_connect = self._on_connect
