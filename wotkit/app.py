@@ -90,7 +90,14 @@ from wotkit.ingest.door import Door
 from wotkit.ingest.rates import RateLimiter
 from wotkit.live.hub import Hub
 from wotkit.live.streams import Streams
-from wotkit.metrics import Collector, IngestMetrics, LiveMetrics, RequestMetrics, SizeMetrics
+from wotkit.metrics import (
+    Collector,
+    IngestMetrics,
+    LiveMetrics,
+    MqttMetrics,
+    RequestMetrics,
+    SizeMetrics,
+)
 from wotkit.mqtt.authorize import Account, Authority
 from wotkit.mqtt.broker import broker_of
 from wotkit.mqtt.listening import Listening
@@ -158,6 +165,7 @@ class Parts:
         self.streams = Streams(
             self.catalog, self.hub, self.readers, settings.live, self.live_metrics
         )
+        self.mqtt_metrics = MqttMetrics()
         self.connections = Connections()
         self.channel = Channel(self.catalog, self.catalog.watch_messages(), settings.control)
         self.housekeeping = Housekeeping(
@@ -183,6 +191,7 @@ class Parts:
             Inbound(self.catalog, self.ingest, self.directory, self.settings.ingest),
             self.channel,
             self.streams,
+            self.mqtt_metrics,
         )
 
     def _make_bridge(self, broker: Broker) -> Bridge:
@@ -209,7 +218,8 @@ class Parts:
         self.door.start()
         self.listening.start()
         if self.broker is not None:
-            self._bridge = self._make_bridge(self.broker)
+            self._bridge = bridge = self._make_bridge(self.broker)
+            self.mqtt_metrics.watch_bridge(lambda: bridge.connected)
             self._bridge.start()
         if self.settings.mqtt.export_mosquitto:
             self._exporter = self._make_exporter()
@@ -405,8 +415,11 @@ def create_resources(parts: Parts) -> routes.Resources:
                 parts.requests.families,
                 parts.ingest_metrics.families,
                 parts.live_metrics.families,
+                parts.mqtt_metrics.families,
                 SizeMetrics(parts.catalog.size_bytes, parts.store.size_bytes).families,
-            )
+            ),
+            catalog,
+            parts.mqtt_metrics,
         ),
     )
     return resources

@@ -35,10 +35,10 @@ class Histogram:
         self.counts = [0] * (len(edges) + 1)
         self.total = 0.0
 
-    def observe(self, value: float) -> None:
-        """Count one observation."""
-        self.counts[bisect_left(self._edges, value)] += 1
-        self.total += value
+    def observe(self, value: float, times: int = 1) -> None:
+        """Count one observation, or several of one value."""
+        self.counts[bisect_left(self._edges, value)] += times
+        self.total += value * times
 
     def buckets(self) -> list[tuple[str, float]]:
         """Return the cumulative counts, by upper edge."""
@@ -149,6 +149,77 @@ class LiveMetrics:
         for code, count in self.ended.items():
             ended.add_metric([code], count)
         yield ended
+
+
+class MqttMetrics:
+    """MQTT: connections and how they end, what clients publish and how soon it is acknowledged."""
+
+    def __init__(self) -> None:
+        self._connections: Callable[[], int] = int
+        self._pending: Callable[[], int] = int
+        self._bridge: Callable[[], bool] | None = None
+        self.publishes = dict.fromkeys(("stored", "handled", "repeated", "refused", "forbidden"), 0)
+        self.acknowledgement = Histogram(SECONDS)
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.accepted = 0
+        self.ended: dict[str, int] = {}
+        self.commands_sent = 0
+        self.commands_acknowledged = 0
+        self.commands_waiting: int | None = None
+        """As it was asked for last; None where the catalog could not tell."""
+
+    def watch(self, connections: Callable[[], int], pending: Callable[[], int]) -> None:
+        """Ask how many connections there are, and how many of their readings wait."""
+        self._connections = connections
+        self._pending = pending
+
+    def watch_bridge(self, connected: Callable[[], bool]) -> None:
+        """Ask whether the broker is connected."""
+        self._bridge = connected
+
+    def end(self, reason: str) -> None:
+        """Count a connection that ended."""
+        self.ended[reason] = self.ended.get(reason, 0) + 1
+
+    def families(self) -> Iterator[Metric]:
+        """Yield the metrics."""
+        bridge = None if self._bridge is None else int(self._bridge())
+        for name, help_text, count in (
+            ("connections", "MQTT connections open", self._connections()),
+            ("pending_readings", "Readings that wait for commit and PUBACK", self._pending()),
+            ("commands_waiting", "Deliveries of commands to sessions", self.commands_waiting),
+            ("bridge_connected", "Whether the broker is connected", bridge),
+        ):
+            if count is not None:
+                yield GaugeMetricFamily(f"wotkit_mqtt_{name}", help_text, value=count)
+        for name, help_text, count in (
+            ("connects", "MQTT clients that were let in", self.accepted),
+            ("received_bytes", "Bytes from MQTT clients", self.bytes_in),
+            ("sent_bytes", "Bytes to MQTT clients", self.bytes_out),
+            ("commands_sent", "Commands that were sent to clients", self.commands_sent),
+            ("commands_acknowledged", "Commands that clients have", self.commands_acknowledged),
+        ):
+            yield CounterMetricFamily(f"wotkit_mqtt_{name}", help_text, value=count)
+        for name, help_text, label, counts in (
+            (
+                "publishes",
+                "Publishes of clients, by what became of them",
+                "outcome",
+                self.publishes,
+            ),
+            ("ended", "MQTT connections that ended, by reason", "reason", self.ended),
+        ):
+            labelled = CounterMetricFamily(f"wotkit_mqtt_{name}", help_text, labels=[label])
+            for value, count in list(counts.items()):
+                labelled.add_metric([value], count)
+            yield labelled
+        family = HistogramMetricFamily(
+            "wotkit_mqtt_acknowledgement_seconds",
+            "Time from reading a publish of QoS 1 or 2 until its acknowledgement",
+        )
+        family.add_metric([], self.acknowledgement.buckets(), self.acknowledgement.total)
+        yield family
 
 
 class SizeMetrics:

@@ -55,6 +55,17 @@ def test_what_is_promised_is_there_with_its_type(shared_server: ServerProcess) -
         "wotkit_live_streams": "gauge",
         "wotkit_live_readings": "counter",
         "wotkit_live_ended": "counter",
+        "wotkit_mqtt_connections": "gauge",
+        "wotkit_mqtt_pending_readings": "gauge",
+        "wotkit_mqtt_commands_waiting": "gauge",
+        "wotkit_mqtt_connects": "counter",
+        "wotkit_mqtt_received_bytes": "counter",
+        "wotkit_mqtt_sent_bytes": "counter",
+        "wotkit_mqtt_commands_sent": "counter",
+        "wotkit_mqtt_commands_acknowledged": "counter",
+        "wotkit_mqtt_publishes": "counter",
+        "wotkit_mqtt_ended": "counter",
+        "wotkit_mqtt_acknowledgement_seconds": "histogram",
         "wotkit_database_bytes": "gauge",
     }
 

@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from wotkit import __version__
 from wotkit.api.operation import Returns, operation
 from wotkit.api.responses import answer_json
-from wotkit.catalog import sensors
+from wotkit.catalog import commands, sensors
 from wotkit.errors import WotkitError
 from wotkit.readings.store import Probe
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from wotkit.catalog.database import Catalog
     from wotkit.ingest.door import Door
-    from wotkit.metrics import Collector
+    from wotkit.metrics import Collector, MqttMetrics
 
 PROBE_SECONDS: Final = 5.0
 """How long a good answer to the probe is believed."""
@@ -103,7 +103,10 @@ class ReadyResource:
 class MetricsResource:
     """``GET /metrics``: for Prometheus."""
 
-    def __init__(self, collector: Collector) -> None:
+    def __init__(self, collector: Collector, catalog: Catalog, mqtt: MqttMetrics) -> None:
+        """Take what the process counts, and where it is asked how many commands wait."""
+        self._catalog = catalog
+        self._mqtt = mqtt
         self._registry = CollectorRegistry()
         self._registry.register(collector)
 
@@ -115,5 +118,9 @@ class MetricsResource:
     )
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Answer the metrics of this process."""
+        try:
+            self._mqtt.commands_waiting = await self._catalog.reading(commands.waiting)
+        except WotkitError:
+            self._mqtt.commands_waiting = None
         resp.content_type = CONTENT_TYPE_LATEST
         resp.data = generate_latest(self._registry)

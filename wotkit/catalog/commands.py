@@ -188,6 +188,11 @@ def result(message_id: int) -> tuple[str, str] | None:
     return found[0] if found else None
 
 
+def waiting() -> int:
+    """Return how many deliveries wait for sessions to acknowledge them."""
+    return MqttDelivery.select().count()
+
+
 def recipients(after: int) -> list[int]:
     """Return the sessions for which there is a message with an id above ``after``."""
     query = MqttDelivery.select(MqttDelivery.session).where(MqttDelivery.message > after)

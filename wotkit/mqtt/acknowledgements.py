@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 class Place:
     """Where the acknowledgement of one or several publishes will stand."""
 
-    __slots__ = ("answer", "count")
+    __slots__ = ("answer", "count", "since")
 
     def __init__(self) -> None:
         self.count = 0
         """How many publishes it answers."""
+        self.since = 0.0
+        """When they were read, in the event loop's time."""
         self.answer: bytes | None = None
         """What is to be sent, once it is known; empty where there is nothing to send."""
 

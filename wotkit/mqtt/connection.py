@@ -97,6 +97,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._metrics = service.metrics
         self._loop = asyncio.get_running_loop()
         limit = min(service.settings.max_packet_bytes, FIRST_PACKET_BYTES)
         self._decoder = Decoder(max_packet=limit)
@@ -117,6 +118,8 @@ class Connection(asyncio.Protocol):
         self._held = False
         self._max_outgoing: int | None = None
         self.closing = False
+        self.ended = "lost"
+        """Why it has ended, for those who count; without a word, if nothing else is known."""
         self._lost = False
         self._heard = self._loop.time()
         self._silence = 0.0
@@ -138,6 +141,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes."""
         self._heard = self._loop.time()
+        self._metrics.bytes_in += len(data)
         try:
             self._packets.extend(self._decoder.feed(data))
         except CodecError as error:
@@ -183,6 +187,7 @@ class Connection(asyncio.Protocol):
 
     def send(self, packet: Packet) -> None:
         """Send a packet, without its explanation where the client takes no packets that large."""
+            self._metrics.bytes_out += len(data)
         try:
             self.write(encode(packet, self.version, self._max_outgoing))
         except CodecError:
@@ -213,6 +218,7 @@ class Connection(asyncio.Protocol):
             properties = DisconnectProperties(reason_string=why or None)
             self.send(Disconnect(reason, properties))
         self.transport.close()
+        self.ended = reason.name.lower()
         self._loop.call_later(1.0, self.abort)
 
     def abort(self) -> None:
@@ -222,6 +228,8 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
 
     def release(self) -> None:
+            if not self.closing:
+                self.ended = "cut_off"
         """Read again, after the whole server had too much to do."""
         self._held = False
         self._throttle()
@@ -305,6 +313,7 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, error: CodecError) -> None:
         """End the connection for what the client sent."""
+        self.ended = "client"
         if self.closing:
             return
         if self.session is None:
@@ -364,6 +373,7 @@ class Connection(asyncio.Protocol):
         if self.version is not Version.V5 or not packet.qos:
             raise ProtocolError("the key may not publish to this topic", Reason.NOT_AUTHORIZED)
         self._answer(packet, Reason.NOT_AUTHORIZED, "the key may not publish to this topic")
+        self._metrics.publishes["forbidden"] += 1
 
     def _refused(self, packet: Publish, name: str, error: WotkitError) -> None:
         """Acknowledge what will never become valid, and say why."""
@@ -371,6 +381,7 @@ class Connection(asyncio.Protocol):
             developer = tuple(("developerMessage", line) for line in error.developer)
             reason = refusals.reason_of(error)
             self._answer(packet, reason, error.code.message, developer)
+        self._metrics.publishes["refused"] += 1
         elif packet.qos:
             self._answer(packet, Reason.SUCCESS)
         assert self.session is not None
@@ -404,6 +415,8 @@ class Connection(asyncio.Protocol):
 
     def _commit(self, readings: list[NewReading], ids: list[int], place: Place | None) -> None:
         try:
+        if place is not None:
+            place.since = self._heard
             future = self._service.ingest.submit(readings)
         except Overloaded as error:
             self._again(readings, ids, place, error)
@@ -426,8 +439,10 @@ class Connection(asyncio.Protocol):
             self._acknowledgements.ready(place, encode_pubacks(ids))
         self._throttle()
 
+        self._metrics.publishes["stored"] += len(readings)  # one reading each: see Inbound.quick
     def _again(
         self,
+            self._metrics.acknowledgement.observe(self._loop.time() - place.since, len(ids))
         readings: list[NewReading],
         ids: list[int],
         place: Place | None,
@@ -447,6 +462,7 @@ class Connection(asyncio.Protocol):
             assert self.holder is not None
             assert self.session is not None
             identity = self._service.holders.current(self.holder)
+        since = self._heard
             if identity is None:
                 identity = await self._service.holders.renew(self.holder)
                 if identity is None:
@@ -462,11 +478,14 @@ class Connection(asyncio.Protocol):
 
     async def _take(self, identity: Identity, packet: Publish, topic: Topic) -> None:
         assert self.session is not None
+            if packet.qos:
+                self._metrics.acknowledgement.observe(self._loop.time() - since)
         if packet.qos > 1 and packet.packet_id in self.session.received:
             self._answer(packet, Reason.SUCCESS)  # it was lost on its way
             return
         if topic.kind is Kind.DATA:
             readings = await self._service.inbound.readings(identity, topic, packet.payload)
+            self._metrics.publishes["repeated"] += 1
             if packet.qos > 1:
                 await self._service.inbound.store(readings, self.session.resend(packet))
             else:
@@ -481,6 +500,7 @@ class Connection(asyncio.Protocol):
 
     # Pressure and time
 
+        self._metrics.publishes["stored" if topic.kind is Kind.DATA else "handled"] += 1
     def _throttle(self) -> None:
         """Read no more while too much waits here or in the whole server."""
         settings = self._service.settings

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from wotkit.control.channel import Channel
     from wotkit.ingest.accept import Ingest
     from wotkit.live.streams import Streams
+    from wotkit.metrics import MqttMetrics
     from wotkit.mqtt.codec import Will
     from wotkit.mqtt.connection import Connection
     from wotkit.mqtt.holders import Holders
@@ -62,6 +63,7 @@ class Service:
         inbound: Inbound,
         channel: Channel,
         streams: Streams,
+        metrics: MqttMetrics,
     ) -> None:
         self.settings = settings
         self.catalog = catalog
@@ -70,6 +72,7 @@ class Service:
         self.inbound = inbound
         self.channel = channel
         self.streams = streams
+        self.metrics = metrics
         self._authenticator = authenticator
         self.pending = 0
         """Readings that wait for their commit."""
@@ -83,6 +86,7 @@ class Service:
         self._stopping = False
         self._empty = asyncio.Event()
         """Whether no connection is left."""
+        metrics.watch(lambda: len(self._connections), lambda: self.pending)
 
     @property
     def count(self) -> int:
@@ -258,6 +262,7 @@ class Service:
             subscription_identifiers_available=False,
             server_keep_alive=keep_alive if keep_alive != packet.keep_alive else None,
         )
+        self.metrics.accepted += 1
         connection.send(ConnAck(Reason.SUCCESS, present, properties))
 
     def refuse(self, connection: Connection, reason: Reason, why: str) -> None:
@@ -265,6 +270,7 @@ class Service:
         if connection.closing:
             return
         connection.closing = True
+        connection.ended = reason.name.lower()
         properties = ConnAckProperties(reason_string=why or None)
         try:
             answer = encode(ConnAck(reason, properties=properties), connection.version)
@@ -278,6 +284,7 @@ class Service:
         if connection not in self._connections:
             return
         self._connections.discard(connection)
+        self.metrics.end(connection.ended)
         if not self._connections:
             self._empty.set()
         self._on_hold.discard(connection)
@@ -339,6 +346,7 @@ class Service:
 
     def acknowledge(self, session: int, message: int) -> None:
         """Note that a client got a command, together with others."""
+        self.metrics.commands_acknowledged += 1
         self._acknowledged.append((session, message))
         if not self._writing:
             self._writing = True

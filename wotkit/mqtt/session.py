@@ -267,6 +267,7 @@ class Session:
         self._more = self._more or len(found) > room
         for command in found[:room]:
             self._last_command = command.id
+            self._service.metrics.commands_sent += 1
             self._send_command(command)
 
     def _send_command(self, command: commands.Command) -> None:

@@ -7,7 +7,17 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from wotkit import times
-from wotkit.catalog import audit, devices, fields, links, logins, sensors, sessions, tokens
+from wotkit.catalog import (
+    audit,
+    devices,
+    fields,
+    links,
+    logins,
+    mqtt_sessions,
+    sensors,
+    sessions,
+    tokens,
+)
 from wotkit.control import channel
 from wotkit.errors import WotkitError
 from wotkit.readings.store import CastField, DropSensor, ForgetResends
@@ -68,7 +78,7 @@ class Housekeeping:
         await self._authenticator.flush_uses()
 
     async def sweep(self) -> None:
-        """Finish what the catalog notes as begun; forget old resend keys, failed logins, audit."""
+        """Finish what the catalog notes as begun; forget what has had its time."""
         await self._drop()
         await self._cast()
         now = times.now()
@@ -83,6 +93,7 @@ class Housekeeping:
         lifetimes = sessions.Lifetimes(idle=web.idle_seconds, absolute=web.absolute_seconds)
         await self._catalog.writing(sessions.forget, lifetimes)
         await self._catalog.writing(links.forget)
+        await self._catalog.writing(mqtt_sessions.sweep)
 
     async def _drop(self) -> None:
         """Drop readings of deleted sensors, and later those that were on their way then."""
