@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tests.pages.looking import Looking
     from tests.pages.visiting import Visitor
+    from tests.system.server_process import Key
 
 PUBLIC = [
     "/", "/login", "/register", "/forgotten", "/apps", "/apps?q=nothing", "/nothing-here",
@@ -24,14 +25,15 @@ PUBLIC = [
 ]  # fmt: skip
 OWN = [
     "/", "/account", "/account/password", "/account/sessions", "/account/keys",
-    "/account/keys/new", "/account/keys/{key}", "/account/apps", "/account/apps/new",
+    "/account/keys/new", "/account/keys/{key}", "/account/gateways",
+    "/account/gateways/greenhouse-1", "/account/apps", "/account/apps/new",
     "/account/apps/{app}", "/account/apps/{app}/delete", "/account/connected", "/apps", "/device",
     "{authorize}", "{refused}", "/logout", "/admin", "/admin/users", "/admin/users?q=nothing",
     "/admin/users/new", "/admin/users/bob-the-builder", "/admin/orgs", "/admin/orgs?q=nothing",
     "/admin/orgs/new", "/admin/orgs/growers", "/admin/apps", "/admin/audit",
     "/admin/audit?action=nothing", "/admin/audit?since=nonsense",
 ]  # fmt: skip
-EMPTY = ["/", "/account/keys", "/account/apps", "/account/connected", "/admin"]
+EMPTY = ["/", "/account/keys", "/account/gateways", "/account/apps", "/account/connected", "/admin"]
 LONG_USER = "somebody-whose-name-is-as-long-as-a-name-may-be-50"
 LONG = "An application whose name is much longer than anybody who designed a page had in mind"
 UNBROKEN = "Donaudampfschifffahrtselektrizitaetenhauptbetriebswerkbauunterbeamtengesellschaft"
@@ -79,6 +81,7 @@ def happen(server: ServerProcess) -> dict[str, str]:
     """Let things happen, and return the paths that have a name of their own."""
     key = server.add_key("alice")
     server.json("key", "create", "--user", "alice", "--name", UNBROKEN, "--scope", "read")
+    report_gateways(server, key)
     callback = "https://plotter.example/callback"
     website = ("--website", "https://plotter.example", "--redirect-uri", callback)
     server.json("app", "create", "--user", "bob-the-builder", "--name", LONG, *website)
@@ -98,6 +101,30 @@ def happen(server: ServerProcess) -> dict[str, str]:
         "authorize": f"/api/oauth/authorize?{urlencode(query)}",
         "refused": f"/api/oauth/authorize?{urlencode(wrong)}",
     }
+
+
+def report_gateways(server: ServerProcess, key: Key) -> None:
+    failing = {"state": "failing", "error": f"ConnectionError: no answer of {UNBROKEN}"}
+    at = "2026-11-21T10:00:00Z"
+    report = {
+        "status": "online",
+        "version": "0.1.0",
+        "uptime": 86_400,
+        "clock": {"synchronized": False},
+        "spool": {"depth": 1234, "oldest": at, "dropped": 1, "bytes": 123_456_789},
+        "inputs": [
+            {"name": "system", "type": "system", "last_reading": at},
+            *({"name": f"boiler-{number}", "type": "modbus", **failing} for number in range(5)),
+        ],
+        "actuators": [{"sensor": "pump", "type": "gpio"}],
+        "errors": [{"time": at, "message": f"input boiler: {failing['error']}"}],
+    }
+    with server.wire(key) as wire:
+        for name in ("greenhouse-1", "a" * 64):
+            assert wire.put(f"/api/v2/gateways/{name}/status", report).status == 204
+        for word in ("online", "offline"):
+            path = "/api/v2/gateways/simple/status"
+            assert wire.put(path, {"status": word}).status == 204
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 OPTIONS = ("--set", "auth.bcrypt_cost=4", "--set", "web.registration=open")
 BAD = 400
+FAILED = 500
 """The first status of those that say that something could not be loaded."""
 PATIENCE = 20_000
 """Milliseconds after which what does not appear is missing."""
@@ -40,12 +41,10 @@ class Visitor:
             self.troubles.append(message.text)
 
     def _receive(self, answer: Response) -> None:
-        """A page may be refused, which tests look at; what belongs to a page may not."""
-        if answer.status >= BAD and answer.request.resource_type in {
-            "stylesheet",
-            "script",
-            "image",
-        }:
+        """A page may be refused, which tests look at, but not fail; what belongs to one neither."""
+        kind = answer.request.resource_type
+        refused = answer.status >= BAD and kind in {"stylesheet", "script", "image"}
+        if refused or (answer.status == FAILED and kind == "document"):
             self.troubles.append(f"{answer.status} {answer.url}")
 
     def open(self, path: str) -> None:

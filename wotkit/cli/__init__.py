@@ -26,6 +26,7 @@ COMMANDS: Final = (
     "audit",
     "config",
     "doctor",
+    "gateway",
     "grant",
     "key",
     "mqtt",

@@ -35,6 +35,7 @@ from wotkit.web.pages.entrance import (
 )
 from wotkit.web.pages.errors import install
 from wotkit.web.pages.frob import FrobPage
+from wotkit.web.pages.gateways import GatewayPage, GatewaysPage
 from wotkit.web.pages.home import HomePage
 from wotkit.web.pages.keys import KeyPage, KeysPage, NewKeyPage
 from wotkit.web.pages.page import Site
@@ -67,6 +68,8 @@ def table(site: Site) -> Iterator[tuple[str, Any]]:
     yield "/account/keys", KeysPage(site)
     yield "/account/keys/new", NewKeyPage(site)
     yield "/account/keys/{key}", KeyPage(site)
+    yield "/account/gateways", GatewaysPage(site)
+    yield "/account/gateways/{gateway}", GatewayPage(site)
     yield "/apps", PublicAppsPage(site)
     yield "/apps/authorize", FrobPage(site)
     yield "/account/apps", MyAppsPage(site)
