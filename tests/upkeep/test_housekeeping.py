@@ -12,10 +12,27 @@ import pytest
 
 from wotkit import times
 from wotkit.app import Parts
-from wotkit.catalog import Catalog, fields, links, logins, sensors, sessions
+from wotkit.catalog import (
+    Catalog,
+    fields,
+    keys,
+    links,
+    logins,
+    mqtt_sessions,
+    sensors,
+    sessions,
+)
 from wotkit.catalog.audit import Actor
 from wotkit.catalog.fields import Cast, NewField
-from wotkit.catalog.models import Audit, LoginFailure, OneTimeLink, WebSession, changed, rows
+from wotkit.catalog.models import (
+    Audit,
+    LoginFailure,
+    MqttSession,
+    OneTimeLink,
+    WebSession,
+    changed,
+    rows,
+)
 from wotkit.catalog.sensors import NewSensor, SensorChange
 from wotkit.errors import StoreUnavailable
 from wotkit.readings.store import Append, NewReading, Range, Resend
@@ -245,6 +262,22 @@ def test_sessions_and_links_that_have_ended_are_forgotten(
     with_parts(data, lambda parts: parts.housekeeping.sweep())
     assert catalog.read(lambda: rows(WebSession.select(WebSession.hash))) == [("new",)]
     assert catalog.read(lambda: rows(OneTimeLink.select(OneTimeLink.hash))) == [("good",)]
+
+
+def test_mqtt_sessions_that_have_ended_are_forgotten(
+    data: Path, catalog: Catalog, alice: Identity
+) -> None:
+    def make() -> None:
+        key = keys.create(alice, keys.KeyChange(name="gateway"), "hash", HERE)
+        for client, seconds in (("gone", 60), ("away", 7200)):
+            found = mqtt_sessions.open_session(key.id, client, seconds, 10, clean=False)
+            mqtt_sessions.leave_session(found.id, seconds)
+        gone = MqttSession.client == "gone"
+        changed(MqttSession.update(ends=times.now() - 1).where(gone))
+
+    catalog.write(make)
+    with_parts(data, lambda parts: parts.housekeeping.sweep())
+    assert catalog.read(lambda: rows(MqttSession.select(MqttSession.client))) == [("away",)]
 
 
 def test_chore_runs_at_once_and_soon_again_after_it_failed(

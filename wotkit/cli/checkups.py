@@ -222,8 +222,7 @@ def why_not_bound(host: str, number: int) -> OSError | None:
 
 def answers_as_wotkit(host: str, number: int) -> bool:
     """Return whether what listens there is a WoTKit server: its answers carry a request id."""
-    reachable = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # not bound to, but asked
-    connection = http.client.HTTPConnection(reachable, number, timeout=ANSWER_SECONDS)
+    connection = http.client.HTTPConnection(reachable(host), number, timeout=ANSWER_SECONDS)
     try:
         connection.request("GET", "/healthz", headers={"X-Request-Id": "wotkit-doctor"})
         answer = connection.getresponse()
@@ -232,6 +231,11 @@ def answers_as_wotkit(host: str, number: int) -> bool:
         return False
     finally:
         connection.close()
+
+
+def reachable(host: str) -> str:
+    """Return where a server is asked that listens at an address, which may be all of them."""
+    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # not bound to, but asked
 
 
 def existing_parent(folder: Path) -> Path:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from msgspec import to_builtins
 
-from wotkit.cli import checkups, database_checkups
+from wotkit.cli import checkups, database_checkups, mqtt_checkups
 from wotkit.cli.checkups import FAIL, Finding
 from wotkit.cli.options import config_options, json_option, load, print_json
 from wotkit.config import ConfigError
@@ -35,7 +35,7 @@ COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 @json_option
 @config_options
 def doctor(data: str | None, config_file: Path | None, seconds: float, as_json: bool) -> None:
-    """Check data folder, disk, clock, port, versions and databases; exit with 1 if one fails.
+    """Check data folder, disk, clock, ports, versions, databases; exit with 1 if one fails.
 
     Changes nothing, and may run beside the server.
     """
@@ -67,6 +67,7 @@ def examine(data: str | None, config_file: Path | None, seconds: float) -> Itera
     yield from checkups.data_folder(folder)
     yield from checkups.disk(folder)
     yield from checkups.port(settings.server.host, settings.server.port)
+    yield from mqtt_checkups.mqtt(settings)
     yield from database_checkups.catalog(folder, seconds)
     yield from database_checkups.readings(folder, seconds)
 

@@ -17,6 +17,9 @@ _STATUS: Final = {
 }
 _INVALID: Final = 400
 
+NO_SUCH_METHOD: Final = "there is no authentication method of this name"
+"""Why CONNECT is refused that wants to sign in another way; the doctor knows a server by it."""
+
 
 def reason_of(error: WotkitError) -> Reason:
     """Return the reason code of a publish that is refused for good."""

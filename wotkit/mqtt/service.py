@@ -112,7 +112,7 @@ class Service:
             connection.end(Reason.PROTOCOL_ERROR, "CONNECT is sent once")
             return
         if packet.properties.authentication_method is not None:
-            self.refuse(connection, Reason.BAD_AUTHENTICATION_METHOD, "there is none of this name")
+            self.refuse(connection, Reason.BAD_AUTHENTICATION_METHOD, refusals.NO_SUCH_METHOD)
             return
         revision = self.holders.revision
         try:
