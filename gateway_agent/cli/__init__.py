@@ -9,6 +9,7 @@ from gateway_agent.cli.drain import drain
 from gateway_agent.cli.init import init
 from gateway_agent.cli.replay import replay
 from gateway_agent.cli.run import run
+from gateway_agent.cli.simulate import simulate
 from gateway_agent.cli.status import status
 
 
@@ -28,3 +29,4 @@ main.add_command(run)
 main.add_command(status)
 main.add_command(drain)
 main.add_command(replay)
+main.add_command(simulate)

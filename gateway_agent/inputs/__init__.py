@@ -54,6 +54,8 @@ _MODULES: Final = {
     "system": ("gateway_agent.inputs.system", "gateway"),
 }
 """By the value of `type`: the module, and the extra that installs its library."""
+_STAND_IN: Final = {"simulated": ("gateway_agent.inputs.simulated", "gateway")}
+"""What no configuration names: `gateway-agent simulate` does."""
 
 
 class MissingLibraryError(Exception):
@@ -67,7 +69,7 @@ def kind_names() -> tuple[str, ...]:
 
 def find_kind(name: str) -> Kind[Any]:
     """Import one kind. Raises MissingLibraryError when its library is not installed."""
-    module_name, extra = _MODULES[name]
+    module_name, extra = (_MODULES | _STAND_IN)[name]
     try:
         module = import_module(module_name)
     except ModuleNotFoundError as error:

@@ -28,7 +28,9 @@ def init_arguments(folder: Path, platform: StandInPlatform) -> list[object]:
     ]
 
 
-@pytest.mark.parametrize("command", ["init", "check", "run", "status", "drain", "replay"])
+@pytest.mark.parametrize(
+    "command", ["init", "check", "run", "status", "drain", "replay", "simulate"]
+)
 def test_every_command_has_help_with_an_example(command: str) -> None:
     result = call(command, "--help")
     assert result.exit_code == 0
