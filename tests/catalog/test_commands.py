@@ -230,9 +230,11 @@ def test_result_is_kept_for_the_sender(stage: Stage) -> None:
     assert sent.id is not None
     stage.catalog.write(commands.note_result, stage.key, sent.id, commands.ACCEPTED, "")
     stage.catalog.write(commands.note_result, stage.key, sent.id, commands.DONE, "3 s")
-    assert stage.catalog.read(commands.result, sent.id) == (commands.DONE, "3 s")
     progress = stage.catalog.read(control.progress, stage.alice, "lamp", sent.id)
     assert progress.status == control.ACKNOWLEDGED
+    assert progress.said is not None
+    assert progress.said[:2] == (commands.DONE, "3 s")
+    assert progress.at <= progress.said.at <= times.now()
     with pytest.raises(NotFound):
         stage.catalog.write(commands.note_result, stage.charlie, sent.id, commands.DONE, "")
 

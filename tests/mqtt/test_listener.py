@@ -166,6 +166,11 @@ def test_command_reaches_its_gateway_and_the_result_its_sender(
     server: MqttServer, key: Key, version: Any
 ) -> None:
     url = f"{server.url}/api/v1/sensors/alice.pump/message"
+
+    def asked(prefix: str = "/api/v1") -> Any:
+        path = f"{prefix}/sensors/alice.pump/message/{command['id']}"
+        return httpx.get(f"{server.url}{path}", auth=ALICE).json()
+
     with Client(server, key, version) as client:
         assert client.subscribe("commands/#") == [1]
         sent = httpx.post(url, json={"on": "1", "expires": 60}, auth=ALICE)
@@ -175,10 +180,16 @@ def test_command_reaches_its_gateway_and_the_result_its_sender(
         command = json.loads(message.payload)
         assert command["sensor"] == "alice.pump"
         assert command["message"]["on"] == "1"
-        result = {"id": command["id"], "state": "done", "detail": "3 s"}
-        assert client.publish("results", json.dumps(result)) == 0
-    progress = httpx.get(f"{url}/{command['id']}", auth=ALICE).json()
-    assert progress["status"] == "ACKNOWLEDGED"
+        wait_until(lambda: asked()["status"] == "DELIVERED", 5, "acknowledged by the session")
+        assert "state" not in asked()
+        for state, detail in (("accepted", ""), ("done", "3 s")):
+            result = {"id": command["id"], "state": state, "detail": detail}
+            assert client.publish("results", json.dumps(result)) == 0
+            found = asked()
+            assert (found["state"], found["detail"]) == (state, detail)
+            assert found["status"] == "ACKNOWLEDGED"
+            assert found["timestamp"] <= found["delivered"] <= found["reported"]
+        assert asked("/api/v2") == found
 
 
 @VERSIONS

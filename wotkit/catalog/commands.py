@@ -7,7 +7,7 @@ whether or not its client is connected. That is a promise of its own beside the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 from peewee import SQL, fn
@@ -54,6 +54,15 @@ class Command(msgspec.Struct, frozen=True):
     """The pairs, a JSON object."""
     expires: int | None
     """When it expires, in microseconds since 1970 UTC."""
+
+
+class Said(NamedTuple):
+    """What an actuator said last of a message."""
+
+    state: str
+    detail: str
+    at: int
+    """When, in microseconds since 1970 UTC."""
 
 
 def followers(sensor_id: int) -> list[int]:
@@ -181,11 +190,11 @@ def note_result(identity: Identity, message_id: int, state: str, detail: str) ->
     changed(ControlMessage.update(delivered=now).where(reached))
 
 
-def result(message_id: int) -> tuple[str, str] | None:
-    """Return state and detail of a message; None while the actuator has said nothing."""
-    query = ControlResult.select(ControlResult.state, ControlResult.detail)
+def result(message_id: int) -> Said | None:
+    """Return what an actuator said of a message; None while it has said nothing."""
+    query = ControlResult.select(ControlResult.state, ControlResult.detail, ControlResult.at)
     found = rows(query.where(ControlResult.message == message_id))
-    return found[0] if found else None
+    return Said(*found[0]) if found else None
 
 
 def waiting() -> int:

@@ -95,6 +95,8 @@ class Progress(Struct, frozen=True):
     """When a subscription first got it."""
     acknowledged: int | None
     """When a subscription first acknowledged it."""
+    said: commands.Said | None
+    """What the actuator said last of it."""
 
 
 def use_seconds(settings: ControlSettings) -> float:
@@ -282,7 +284,8 @@ def progress(identity: Identity, reference: str, message_id: int) -> Progress:
             status = ACKNOWLEDGED
         elif expires <= now:
             status = EXPIRED
-        return Progress(message_id, sensor.id, at, expires, status, delivered, acknowledged)
+        said = commands.result(message_id)
+        return Progress(message_id, sensor.id, at, expires, status, delivered, acknowledged, said)
     raise NotFound(str(message_id))
 
 

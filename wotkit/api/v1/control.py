@@ -105,6 +105,15 @@ class ProgressAnswer(Struct, kw_only=True):
     acknowledged: (
         Annotated[str, Meta(description="When a subscription first acknowledged it.")] | UnsetType
     ) = UNSET
+    state: (
+        Annotated[
+            str,
+            Meta(description="What its gateway said last: `accepted`, `done` or `failed`."),
+        ]
+        | UnsetType
+    ) = UNSET
+    detail: Annotated[str, Meta(description="What it said beside that.")] | UnsetType = UNSET
+    reported: Annotated[str, Meta(description="When it said so.")] | UnsetType = UNSET
 
 
 class MessagesResource:
@@ -304,6 +313,7 @@ def _number(reference: str) -> int:
 
 
 def _progress_answer(found: Progress) -> ProgressAnswer:
+    said = found.said
     return ProgressAnswer(
         id=found.id,
         sensor_id=found.sensor_id,
@@ -312,4 +322,7 @@ def _progress_answer(found: Progress) -> ProgressAnswer:
         status=found.status,
         delivered=UNSET if found.delivered is None else times.to_iso(found.delivered),
         acknowledged=UNSET if found.acknowledged is None else times.to_iso(found.acknowledged),
+        state=UNSET if said is None else said.state,
+        detail=UNSET if said is None else said.detail,
+        reported=UNSET if said is None else times.to_iso(said.at),
     )
