@@ -305,7 +305,7 @@ class AlertSettings(Struct, frozen=True, kw_only=True):
     max_conditions: Annotated[int, _count("Conditions one alert may have.")] = 20
     check_seconds: Annotated[
         float,
-        Meta(ge=0.1, description="How often silent sensors are looked for (operator NODATA)."),
+        Meta(ge=0.1, description="How often silent sensors and gateways are looked for."),
     ] = 10.0
     queue_readings: Annotated[
         int,

@@ -18,8 +18,9 @@ from wotkit.alerts.deliver import Courier
 from wotkit.alerts.transports import DeliveryFailed
 from wotkit.alerts.transports.email import EmailTransport
 from wotkit.catalog import Catalog, alert_rules, alerts, deliveries, sensors
+from wotkit.catalog.alert_conditions import Condition
 from wotkit.catalog.alert_rules import Change, Firing
-from wotkit.catalog.alerts import AlertChange, Condition
+from wotkit.catalog.alerts import AlertChange
 from wotkit.catalog.audit import Actor
 from wotkit.catalog.models import AlertDelivery, InboxMessage, changed, rows
 from wotkit.settings import AlertSettings, MailSettings, Settings

@@ -57,6 +57,7 @@ def test_new_alert_is_answered_with_all_its_attributes(client: Client, cellar: i
             {
                 "sensorId": cellar,
                 "sensor": "alice.cellar",
+                "gateway": None,
                 "field": "value",
                 "operator": "GT",
                 "value": 30,

@@ -230,7 +230,7 @@ def test_every_way_of_the_bar_is_taken_by_a_finger(chromium: Browser, site: Serv
         alice.log_in("alice")
         ways = alice.page.get_by_role("navigation", name="Site").get_by_role("link")
         names = ways.all_inner_texts()
-        assert len(names) == 6
+        assert len(names) == 7
         for name in names:
             alice.open("/")
             way = ways.get_by_text(name, exact=True)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from wotkit import strict_json, times
 from wotkit.alerts.rules import Rule, SensorValues, message, snapshot
-from wotkit.catalog import alert_rules, deliveries
+from wotkit.catalog import alert_rules, deliveries, gateways
 from wotkit.catalog.alert_rules import Change, Firing
 from wotkit.errors import WotkitError
 from wotkit.upkeep import leases
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from wotkit.alerts.rules import Snapshot
-    from wotkit.catalog.alert_rules import RuleRow
+    from wotkit.catalog.alert_rules import ConditionRow, RuleRow
     from wotkit.catalog.database import Catalog
     from wotkit.catalog.watch import Watch
     from wotkit.live.hub import Hub
@@ -210,6 +210,10 @@ class Evaluator:
             for rule in self._by_sensor[sensor_id]:
                 needed.update(condition.sensor_id for condition in rule.row.conditions)
         missing = needed - self._values.keys()
+        gateway_ids = {-one for one in missing if one < 0}
+        if gateway_ids:
+            await self._learn_gateways(gateway_ids)
+            missing = {one for one in missing if one > 0}
         if missing:
             latest = await self._readers.latest(missing)
             # with what came meanwhile, which the store may have told of already
@@ -224,6 +228,12 @@ class Evaluator:
                     self._unread.discard(sensor_id)
                 else:
                     self._unread.add(sensor_id)
+
+    async def _learn_gateways(self, gateway_ids: set[int]) -> None:
+        """Find out how gateways are; under minus their ids they stand beside sensors."""
+        states = await self._catalog.reading(gateways.states, gateway_ids)
+        for gateway_id in gateway_ids:
+            self._values[-gateway_id] = SensorValues.of_gateway(states.get(gateway_id))
 
     def _add_rules(self, sensor_ids: set[int], found: Iterable[RuleRow]) -> None:
         for sensor_id in sensor_ids:
@@ -271,7 +281,7 @@ class Evaluator:
             try:
                 await self.sweep()
             except (WotkitError, OSError) as error:
-                _log.warning("silent sensors could not be looked for: %s", error)
+                _log.warning("silent sensors and gateways could not be looked for: %s", error)
             except Exception:  # noqa: BLE001  # the next time may be better
                 _log.exception("silent sensors could not be looked for")
 
@@ -306,6 +316,13 @@ def _beginnings(readings: Iterable[NewReading]) -> dict[int, tuple[int, int]]:
     return {sensor_id: span for sensor_id, span in found.items() if sensor_id not in late}
 
 
+def _subject(one: ConditionRow) -> dict[str, int | str]:
+    """Return what a condition is about, as a webhook tells it."""
+    if one.sensor_id < 0:
+        return {"gateway": one.sensor}
+    return {"sensorId": one.sensor_id, "sensor": one.sensor}
+
+
 def firing(row: RuleRow, taken: Snapshot) -> Firing:
     """Return what is to be told."""
     text = message(row, taken)
@@ -317,8 +334,7 @@ def firing(row: RuleRow, taken: Snapshot) -> Firing:
         "message": text,
         "conditions": [
             {
-                "sensorId": one.sensor_id,
-                "sensor": one.sensor,
+                **_subject(one),
                 "field": one.field,
                 "operator": one.operator,
                 "value": one.value,

@@ -2,7 +2,7 @@
 
 A comparison goes by the last value that its field had. NULL and NOTNULL go by the newest reading,
 and NODATA by when a reading last came in. A condition of a sensor that never had a reading does
-not hold, but for NODATA.
+not hold, but for NODATA. OFFLINE holds while a gateway has been offline for so long.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from wotkit import strict_json, times
+from wotkit.catalog.alert_conditions import NODATA, OFFLINE, TIMED
 from wotkit.readings.store import cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from wotkit.catalog.alert_rules import ConditionRow, RuleRow
+    from wotkit.catalog.gateways import GatewayState
     from wotkit.readings.store import Latest
 
-NODATA: Final = "NODATA"
 _COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "LT": operator.lt,
     "LE": operator.le,
@@ -35,7 +36,11 @@ LONGEST_MESSAGE: Final = 10_000
 
 
 class SensorValues:
-    """The latest values of one sensor, as readings come in."""
+    """The latest values of one sensor, as readings come in; or how one gateway is.
+
+    ``updated`` is when a reading last came in; of a gateway since when it is offline, None for one
+    that is online.
+    """
 
     __slots__ = ("at", "fields", "newest", "ts", "updated")
 
@@ -62,6 +67,18 @@ class SensorValues:
             found.newest = strict_json.decode(latest.data)
         return found
 
+    @classmethod
+    def of_gateway(cls, state: GatewayState | None) -> SensorValues:
+        """Return what is known of a gateway; None is one that was deleted."""
+        found = cls()
+        if state is not None:
+            found.updated = state.offline_since
+            found.fields = {
+                "status": "online" if state.offline_since is None else "offline",
+                "lastSeen": times.to_iso(state.last_seen),
+            }
+        return found
+
     def add(self, ts: int, values: Mapping[str, Any], received: int) -> None:
         """Take in a reading; one that is late changes only what it is the newest of."""
         self.updated = received
@@ -86,7 +103,7 @@ class Rule:
         self.sensor_ids = frozenset(condition.sensor_id for condition in row.conditions)
         self.met = row.in_progress
         """Whether all conditions held when they were last asked."""
-        self.timed = any(condition.operator == NODATA for condition in row.conditions)
+        self.timed = any(condition.operator in TIMED for condition in row.conditions)
         self._tests = [(one.sensor_id, _test(one, row.since)) for one in row.conditions]
 
     def holds(self, values: Mapping[int, SensorValues], now: int) -> bool:
@@ -104,6 +121,9 @@ def _test(condition: ConditionRow, since: int) -> Callable[[SensorValues, int], 
     if condition.operator == NODATA:
         silence = int((condition.seconds or 0) * times.MICROSECONDS)
         return lambda known, now: now - max(known.updated or since, 0) >= silence
+    if condition.operator == OFFLINE:
+        length = int((condition.seconds or 0) * times.MICROSECONDS)
+        return lambda known, now: known.updated is not None and now - known.updated >= length
     if condition.operator == "NULL":
         return lambda known, _: known.newest is not None and known.newest.get(name) is None
     if condition.operator == "NOTNULL":
@@ -188,6 +208,9 @@ def default_message(row: RuleRow, taken: Snapshot) -> str:
     for condition, value in zip(row.conditions, taken.values, strict=True):
         if condition.operator == NODATA:
             lines.append(f"{condition.sensor}: no data for {condition.seconds:g} s")
+            continue
+        if condition.operator == OFFLINE:
+            lines.append(f"gateway {condition.sensor}: offline for {condition.seconds:g} s")
             continue
         wanted = "" if condition.value is None else f" {_shown(condition.value)}"
         now = "" if value is None else f" (it is {_shown(value)})"

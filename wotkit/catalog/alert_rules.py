@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
-from peewee import fn
+from peewee import JOIN, fn
 
 from wotkit import strict_json
 from wotkit.catalog.accounts import next_id
+from wotkit.catalog.alert_conditions import TIMED
 from wotkit.catalog.bulk import among, stream
 from wotkit.catalog.models import (
     CURRENT,
@@ -21,6 +22,7 @@ from wotkit.catalog.models import (
     AlertCondition,
     AlertDelivery,
     AlertState,
+    Gateway,
     InboxMessage,
     Member,
     Sensor,
@@ -32,7 +34,7 @@ from wotkit.catalog.models import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-GONE = "a sensor of a condition was deleted, or is no longer visible to the owner"
+GONE = "a sensor or gateway of a condition was deleted, or is no longer visible to the owner"
 """Why an alert was disabled that nobody disabled."""
 _AT_ONCE = 500
 """Rows of one INSERT."""
@@ -42,8 +44,9 @@ class ConditionRow(Struct, frozen=True, kw_only=True):
     """One condition."""
 
     sensor_id: int
+    """Of a gateway, minus its id: what is known of both is kept side by side."""
     sensor: str
-    """``owner.name``."""
+    """``owner.name``; of a gateway its name."""
     field: str
     operator: str
     value: Any
@@ -84,25 +87,31 @@ class Change(Struct, kw_only=True):
     """In order: with what it began to be in progress, or None for its end, and when."""
 
 
+def _subject() -> Any:
+    """Return what a condition is about: a sensor's id, or minus that of a gateway."""
+    return fn.COALESCE(AlertCondition.sensor, 0 - AlertCondition.gateway)
+
+
 def watched() -> set[int]:
-    """Return the ids of the sensors that enabled alerts have conditions on."""
-    query = AlertCondition.select(AlertCondition.sensor).join(Alert)
+    """Return the ids of the sensors, and minus those of gateways, that enabled alerts are about."""
+    query = AlertCondition.select(_subject()).join(Alert)
     return {sensor for (sensor,) in stream(query.where(~Alert.disabled).distinct())}
 
 
 def timed() -> set[int]:
-    """Return the ids of the sensors for whose silence an enabled alert waits."""
-    query = AlertCondition.select(AlertCondition.sensor).join(Alert)
-    silent = AlertCondition.operator == "NODATA"
+    """Return those of :func:`watched` for whose silence an enabled alert waits."""
+    query = AlertCondition.select(_subject()).join(Alert)
+    silent = AlertCondition.operator.in_(TIMED)
     return {sensor for (sensor,) in stream(query.where(~Alert.disabled & silent).distinct())}
 
 
 def for_sensors(sensor_ids: Collection[int]) -> list[RuleRow]:
-    """Return the alerts with a condition on one of these sensors."""
-    some = AlertCondition.select(AlertCondition.alert).where(
-        among(AlertCondition.sensor, sensor_ids)
-    )
-    return _rules(Alert.id.in_(some))
+    """Return the alerts with a condition on one of these sensors or, below 0, gateways."""
+    found = among(AlertCondition.sensor, (one for one in sensor_ids if one > 0))
+    gateways = [-one for one in sensor_ids if one < 0]
+    if gateways:
+        found |= among(AlertCondition.gateway, gateways)
+    return _rules(Alert.id.in_(AlertCondition.select(AlertCondition.alert).where(found)))
 
 
 def get(alert_id: int) -> RuleRow | None:
@@ -113,10 +122,10 @@ def get(alert_id: int) -> RuleRow | None:
 
 
 def _seen_by_owner() -> Any:
-    """Return the condition that the owner of an alert may see a condition's sensor."""
+    """Return the condition that the owner of an alert may see a condition's sensor or gateway."""
     orgs = Member.select(Member.org).where(Member.user == Alert.owner)
     own = (Sensor.owner == Alert.owner) | Sensor.owner.in_(orgs)
-    return (Sensor.visibility == "PUBLIC") | own
+    return (Sensor.visibility == "PUBLIC") | own | (Gateway.owner == Alert.owner)
 
 
 def _rules(wanted: Any, enabled: Any = None) -> list[RuleRow]:
@@ -134,8 +143,8 @@ def _rules(wanted: Any, enabled: Any = None) -> list[RuleRow]:
             Alert.changed,
             AlertState.in_progress,
             Alert.conditions,
-            Sensor.id,
-            Account.name.concat(".").concat(Sensor.name),
+            _subject(),
+            fn.COALESCE(Account.name.concat(".").concat(Sensor.name), Gateway.name),
             AlertCondition.field,
             AlertCondition.operator,
             AlertCondition.value,
@@ -144,8 +153,9 @@ def _rules(wanted: Any, enabled: Any = None) -> list[RuleRow]:
         .join(AlertState, on=(AlertState.alert == Alert.id))
         .join(User, on=(User.account == Alert.owner))
         .join(AlertCondition, on=(AlertCondition.alert == Alert.id))
-        .join(Sensor, on=(Sensor.id == AlertCondition.sensor))
-        .join(Account, on=(Account.id == Sensor.owner))
+        .join(Sensor, JOIN.LEFT_OUTER, on=(Sensor.id == AlertCondition.sensor))
+        .join(Account, JOIN.LEFT_OUTER, on=(Account.id == Sensor.owner))
+        .join(Gateway, JOIN.LEFT_OUTER, on=(Gateway.id == AlertCondition.gateway))
         .where(active & wanted & _seen_by_owner())
         .order_by(Alert.id, AlertCondition.position)
     )
@@ -271,7 +281,8 @@ def disable_orphans() -> int:
     """Disable alerts that lost a condition or the sight of a sensor; return how many."""
     seen: Any = (
         AlertCondition.select(fn.COUNT(AlertCondition.position))
-        .join(Sensor, on=(Sensor.id == AlertCondition.sensor))
+        .join(Sensor, JOIN.LEFT_OUTER, on=(Sensor.id == AlertCondition.sensor))
+        .join(Gateway, JOIN.LEFT_OUTER, on=(Gateway.id == AlertCondition.gateway))
         .where((AlertCondition.alert == Alert.id) & _seen_by_owner())
     )
     orphans = [

@@ -11,11 +11,14 @@ from peewee import fn
 from wotkit import strict_json, times
 from wotkit.catalog import audit, mqtt_sessions
 from wotkit.catalog.accounts import next_id
+from wotkit.catalog.bulk import among
 from wotkit.catalog.gateway_reports import NAME, OFFLINE, ONLINE, SILENT_AFTER, Report
 from wotkit.catalog.models import Account, Gateway, changed, rows
 from wotkit.errors import CannotPerform, MissingScope, NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from wotkit.catalog.audit import Actor
     from wotkit.catalog.identity import Identity
 
@@ -43,6 +46,14 @@ class GatewayRow(Struct, frozen=True, kw_only=True):
     def status(self) -> str:
         """``online`` or ``offline``."""
         return ONLINE if self.online else OFFLINE
+
+
+class GatewayState(Struct, frozen=True, kw_only=True):
+    """What alerts know of a gateway."""
+
+    last_seen: int
+    offline_since: int | None
+    """None: it is online."""
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -157,6 +168,17 @@ def get_any(owner: str, name: str) -> GatewayRow:
     for row in _rows((Account.name == owner) & (Gateway.name == name), 0, 1):
         return row
     raise NotFound(f"{owner} has no gateway {name}")
+
+
+def states(gateway_ids: Iterable[int]) -> dict[int, GatewayState]:
+    """Return how gateways are now, by id; those that were deleted are missing."""
+    found = _rows(among(Gateway.id, gateway_ids), 0, -1)
+    return {
+        row.id: GatewayState(
+            last_seen=row.last_seen, offline_since=None if row.online else row.since
+        )
+        for row in found
+    }
 
 
 def delete(row: GatewayRow, actor: Actor) -> None:

@@ -9,7 +9,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from wotkit import times
 from wotkit.alerts.transports import webhook
 from wotkit.api.requests import convert
-from wotkit.catalog.alerts import AlertChange, Condition
+from wotkit.catalog.alert_conditions import Condition
+from wotkit.catalog.alerts import AlertChange
 from wotkit.errors import ValidationFailed
 
 if TYPE_CHECKING:
@@ -18,22 +19,31 @@ if TYPE_CHECKING:
     from wotkit.catalog.inbox import MessageRow
 
 _Scalar = float | int | str | bool
-_OPERATORS = "`LT`, `LE`, `GT`, `GE`, `EQ`, `NEQ`, `NULL`, `NOTNULL` or `NODATA`"
+_OPERATORS = "`LT`, `LE`, `GT`, `GE`, `EQ`, `NEQ`, `NULL`, `NOTNULL`, `NODATA` or `OFFLINE`"
 
 
 class ConditionAttributes(Struct, rename="camel", kw_only=True):
-    """One condition of an alert."""
+    """One condition of an alert, on a sensor or a gateway."""
 
     sensor_id: Annotated[
-        int | str, Meta(description="The sensor's id; its name as in a path works too.")
-    ]
+        int | str | None, Meta(description="The sensor's id; its name as in a path works too.")
+    ] = None
+    gateway: Annotated[
+        str | None, Meta(description="Instead of a sensor: a gateway of yours, with `OFFLINE`.")
+    ] = None
     operator: Annotated[str, Meta(description=f"{_OPERATORS}.")]
-    field: Annotated[str, Meta(description="Name of the field; not used by `NODATA`.")] = ""
+    field: Annotated[
+        str, Meta(description="Name of the field; not used by `NODATA` and `OFFLINE`.")
+    ] = ""
     value: Annotated[
         _Scalar | None, Meta(description="What the field's last value is compared with.")
     ] = None
     seconds: Annotated[
-        float | None, Meta(description="For `NODATA`: how long nothing may come.")
+        float | None,
+        Meta(
+            description="For `NODATA`: how long nothing may come. For `OFFLINE`: how long the "
+            "gateway may be offline."
+        ),
     ] = None
 
 
@@ -106,8 +116,9 @@ class NewAlert(AlertBody, rename="camel", kw_only=True):
 class ConditionAnswer(Struct, rename="camel", kw_only=True):
     """One condition of an alert."""
 
-    sensor_id: int
-    sensor: Annotated[str, Meta(description="The sensor as `owner.name`.")]
+    sensor_id: int | None
+    sensor: Annotated[str | None, Meta(description="The sensor as `owner.name`.")]
+    gateway: Annotated[str | None, Meta(description="The gateway, where it is about one.")]
     field: str
     operator: Annotated[str, Meta(description=f"{_OPERATORS}.")]
     value: _Scalar | None
@@ -215,8 +226,13 @@ def _condition(item: Any, prefix: str) -> Condition:
         place = prefix.rstrip(".")
         raise ValidationFailed(more={place: "must be an object"})
     found = convert(ConditionAttributes, item, prefix=prefix)
+    if found.sensor_id is None and found.gateway is None:
+        raise ValidationFailed(more={f"{prefix}sensorId": "is required"})
+    if found.sensor_id is not None and found.gateway is not None:
+        raise ValidationFailed(more={f"{prefix}gateway": "cannot stand beside a sensor"})
     return Condition(
-        sensor=str(found.sensor_id),
+        sensor="" if found.sensor_id is None else str(found.sensor_id),
+        gateway=found.gateway or "",
         field=found.field,
         operator=found.operator.upper(),
         value=found.value,

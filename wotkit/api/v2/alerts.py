@@ -24,6 +24,7 @@ from wotkit.api.v2.alert_forms import (
     read_alert,
 )
 from wotkit.catalog import alert_rules, alerts, deliveries
+from wotkit.catalog.alert_conditions import OFFLINE
 from wotkit.catalog.identity import MANAGE, READ
 from wotkit.errors import CannotPerform, MalformedBody, NotFound, ValidationFailed
 
@@ -222,7 +223,8 @@ class AlertTestResource(AlertNoun):
         tag=TAG,
         summary="Try an alert over stored readings",
         description="Says when the alert would have fired over readings of `start < t <= end`, at "
-        f"most {trial.MOST_READINGS} of them. Nothing is written and nobody is told.",
+        f"most {trial.MOST_READINGS} of them. Nothing is written and nobody is told. Alerts on "
+        "gateways cannot be tried.",
         privacy="private",
         scope=READ,
         body=TrialRange,
@@ -271,13 +273,16 @@ def _rule_of(identity: Identity, reference: str) -> RuleRow:
 
     Raises:
         NotFound: the caller has no such alert.
-        ValidationFailed: it has no conditions, or not all of them any more.
+        ValidationFailed: it has no conditions, not all of them any more, or one on a gateway.
     """
     row = alerts.get(identity, reference)
     rule = alert_rules.get(row.id)
     if rule is None:
         why = alert_rules.GONE if row.conditions or row.disabled_reason else "there are none"
         raise ValidationFailed(f"conditions: {why}", more={"conditions": why})
+    if any(one.operator == OFFLINE for one in rule.conditions):
+        why = "are about a gateway, of which no history is kept"
+        raise ValidationFailed(f"conditions {why}", more={"conditions": why})
     return rule
 
 
