@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from gateway_agent import __version__
@@ -15,6 +15,9 @@ from gateway_agent.config import Config
 from gateway_agent.inputs.runner import InputFigures
 from gateway_agent.outputs.sender import SenderFigures
 from gateway_agent.spool import SpoolFigures, SpoolLock
+
+if TYPE_CHECKING:
+    from gateway_agent.commands.runner import ActuatorFigures
 
 _DROPPED: Final = "dropped_"
 _PUBLISHED_EVERY: Final = 5.0
@@ -32,7 +35,11 @@ class StatusFile:
         self._started = time.time()
 
     def publish(
-        self, spool: SpoolFigures, sender: SenderFigures, inputs: Sequence[InputFigures]
+        self,
+        spool: SpoolFigures,
+        sender: SenderFigures,
+        inputs: Sequence[InputFigures],
+        actuators: "Sequence[ActuatorFigures]" = (),
     ) -> None:
         """Replace the status. Raises OSError, for instance when the disk is full."""
         document = {
@@ -44,6 +51,7 @@ class StatusFile:
             "output": asdict(sender),
             "spool": spool_document(spool, time.time()),
             "inputs": [asdict(figures) for figures in inputs],
+            "actuators": [asdict(figures) for figures in actuators],
         }
         fresh = self._file.with_suffix(".json-new")
         fresh.write_text(json.dumps(document), encoding="utf-8")
@@ -118,6 +126,11 @@ def _problems(document: Mapping[str, Any]) -> Sequence[str]:
         f"input {figures['name']}: {figures['last_error']}"
         for figures in document["inputs"]
         if figures["last_error"] and not figures["open"]
+    ]
+    problems += [
+        f"actuator {figures['sensor']}: {figures['last_error']}"
+        for figures in document.get("actuators", [])
+        if figures["last_error"] and figures["value"] is None and figures["safe_state"] is not None
     ]
     return problems
 

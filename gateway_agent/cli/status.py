@@ -2,8 +2,9 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -53,11 +54,38 @@ def _lines(document: Document, now: float) -> Iterator[str]:
         yield f"corrupt    {spool['corrupt_files']} spool files were damaged and put aside"
     if not document["running"]:
         return
-    acknowledged = document.get("output", {}).get("last_acknowledged")
+    output = document.get("output", {})
+    acknowledged = output.get("last_acknowledged")
     yield f"last sent  {_ago(acknowledged, now)} ago" if acknowledged else "last sent  nothing yet"
+    if output:
+        failures = f", {output['failures']} failures" if output["failures"] else ""
+        yield f"output     {output['via']}: {output['state']}, {output['sent']} sent{failures}"
     for figures in document.get("inputs", []):
-        error = f", {figures['errors']} errors" if figures["errors"] else ""
-        yield f"input      {figures['name']}: {figures['readings']} readings{error}"
+        yield f"input      {_input(figures, now)}"
+    for figures in document.get("actuators", []):
+        yield f"actuator   {_actuator(figures, now)}"
+
+
+def _input(figures: Mapping[str, Any], now: float) -> str:
+    told = f"{figures['name']}: {figures['readings']} readings"
+    if figures["last_reading"]:
+        told += f", the last {_ago(figures['last_reading'], now)} ago"
+    if figures["errors"]:
+        told += f", {figures['errors']} errors"
+    if figures["errors"] and figures["open"]:  # what keeps an input closed is told as a problem
+        told += f", the last: {figures['last_error']}"
+    return told
+
+
+def _actuator(figures: Mapping[str, Any], now: float) -> str:
+    value, safe = figures["value"], figures["safe_state"]
+    told = f"{figures['sensor']}: {'not set yet' if value is None else value}"
+    told += ", no safe state" if safe is None else f", safe state {safe}"
+    if figures["last_command"] is None:
+        return f"{told}, no command yet"
+    told += f", last command {_ago(figures['last_command'], now)} ago: {figures['last_outcome']}"
+    failed = figures["failed"]
+    return f"{told}, {failed} failed, the last: {figures['last_error']}" if failed else told
 
 
 def _ago(moment: float, now: float) -> str:

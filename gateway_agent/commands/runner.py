@@ -34,10 +34,16 @@ class Journal(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ActuatorFigures:
-    """How an actuator is doing; `value` is what it was last set to."""
+    """How an actuator is doing; `value` is what it was last set to, by a command or for safety.
+
+    `last_command` is when a command was last carried out or refused, in seconds since 1970.
+    """
 
     sensor: str
     value: Value | None = None
+    safe_state: Value | None = None
+    last_command: float | None = None
+    last_outcome: str | None = None
     done: int = 0
     failed: int = 0
     last_error: str | None = None
@@ -67,7 +73,8 @@ class ActuatorRunner:
         self._on_since: float | None = None
         self._owed: str | None = None
         self._owed_at = 0.0
-        self._figures = ActuatorFigures(config.sensor)
+        safe = None if config.safe_state is None else config.accept(config.safe_state)
+        self._figures = ActuatorFigures(config.sensor, safe_state=safe)
         self._log = logging.getLogger(__name__)
         name = f"actuator-{config.sensor}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -152,6 +159,7 @@ class ActuatorRunner:
         self._log.info(
             "command %s sensor=%s key=%s detail=%r", state, self.config.sensor, key, detail
         )
+        self._figures = replace(self._figures, last_command=time.time(), last_outcome=state)
         if state == DONE:
             self._figures = replace(self._figures, done=self._figures.done + 1)
         else:

@@ -25,6 +25,8 @@ _PAYLOAD_INVALID: Final = 0x99
 class MqttOutput:
     """Publishes batches and waits for the platform's answer."""
 
+    in_use = "mqtt"
+
     def __init__(self, link: MqttLink, timeout: float) -> None:
         """`timeout` is the longest wait for the platform's answer, in seconds."""
         self._link = link

@@ -39,6 +39,8 @@ class SenderFigures:
     last_acknowledged: float | None = None
     failures: int = 0
     last_error: str | None = None
+    via: str = "http"
+    """The output in use."""
 
 
 class Sender:
@@ -75,6 +77,7 @@ class Sender:
 
     def start(self) -> None:
         """Begin to send."""
+        self._spool.expect_sender()
         self._thread.start()
 
     def stop(self, timeout: float) -> bool:
@@ -100,7 +103,7 @@ class Sender:
 
     def figures(self) -> SenderFigures:
         """How delivery is doing now."""
-        return self._figures
+        return replace(self._figures, via=getattr(self._output, "in_use", "http"))
 
     def _run(self) -> None:
         while not self._abandoned.is_set():

@@ -39,6 +39,11 @@ class SwitchingOutput:
         return self._away_until is not None
 
     @property
+    def in_use(self) -> str:
+        """The name of the output that is in use: `mqtt` or `http`."""
+        return str(getattr(self._outputs[self.is_changed], "in_use", "http"))
+
+    @property
     def has_another_way(self) -> bool:
         """Readings may get through although HTTP fails."""
         return any(getattr(output, "is_open", False) for output in self._outputs)

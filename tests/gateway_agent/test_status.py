@@ -1,4 +1,5 @@
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from gateway_agent.cli import main
+from gateway_agent.commands.runner import ActuatorFigures
 from gateway_agent.config import Config, load_config
 from gateway_agent.inputs.runner import InputFigures
 from gateway_agent.outputs.sender import SenderFigures
@@ -77,3 +79,30 @@ def test_silent_agent_is_degraded(config: Config, running: StatusFile) -> None:
     file = config.spool.path.with_name("spool.db.status.json")
     file.write_text(json.dumps(json.loads(file.read_text()) | {"updated": 0}))
     assert read_status(config)["problems"] == ["the agent has not said anything for a while"]
+
+
+def test_actuators_and_the_output_in_use_are_shown(config: Config, running: StatusFile) -> None:
+    now = time.time()
+    running.publish(
+        SpoolFigures(),
+        SenderFigures(sent=7, failures=2, via="mqtt"),
+        [InputFigures("sim", open=True, readings=9, last_reading=now, errors=1, last_error="torn")],
+        [
+            ActuatorFigures("pump", "on", "off", now - 60, "done", done=3),
+            ActuatorFigures("lamp"),
+            ActuatorFigures(
+                "valve", None, "off", now, "failed", failed=1, last_error="OSError: gone"
+            ),
+        ],
+    )
+    document = read_status(config)
+    assert document["actuators"][0]["safe_state"] == "off"
+    assert document["problems"] == ["actuator valve: OSError: gone"]
+    lines = shown(config)
+    assert "output mqtt: ok, 7 sent, 2 failures" in lines
+    assert any(line.startswith("input sim: 9 readings, the last ") for line in lines)
+    assert lines[-3].startswith("actuator pump: on, safe state off, last command 1m")
+    assert lines[-3].endswith("ago: done")
+    assert lines[-2] == "actuator lamp: not set yet, no safe state, no command yet"
+    assert lines[-1].startswith("actuator valve: not set yet, safe state off, last command ")
+    assert lines[-1].endswith("ago: failed, 1 failed, the last: OSError: gone")
