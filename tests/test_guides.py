@@ -23,7 +23,7 @@ DOCS = ROOT / "wotkit" / "web" / "docs"
 PAGES = [*sorted(DOCS.glob("*.md")), *sorted(ROOT.glob("*.md"))]
 GUIDES = [
     DOCS / f"{name}.md"
-    for name in ("quickstart", "concepts", "api", "ingest", "live", "access", "operations")
+    for name in ("quickstart", "concepts", "api", "ingest", "live", "mqtt", "access", "operations")
 ]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
