@@ -43,12 +43,17 @@ class CredentialSource:
     """
 
     def __init__(self, environment: Mapping[str, str], file: Path | None) -> None:
+        self._environment = environment
         self._inline = environment.get(ENVIRONMENT)
         self._file = file
         self._used: Credentials | None = None
         directory = environment.get("CREDENTIALS_DIRECTORY")
         if directory and (Path(directory) / SYSTEMD_NAME).exists():
             self._file = Path(directory) / SYSTEMD_NAME
+
+    def with_file(self, file: Path | None) -> "CredentialSource":
+        """Another source with the same environment, for another configured file."""
+        return CredentialSource(self._environment, file)
 
     @property
     def origin(self) -> str:

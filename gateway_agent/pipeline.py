@@ -1,38 +1,35 @@
-"""The agent at work: inputs, spool and sender wired together, started and stopped in order."""
+"""The agent at work: inputs, spool and delivery wired together, started and stopped in order."""
 
 import errno
 import logging
+import sqlite3
 import threading
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
 
-from gateway_agent.backoff import Backoff
 from gateway_agent.clock import Clock
 from gateway_agent.config import Config
 from gateway_agent.credentials import CredentialSource
-from gateway_agent.inputs import Context, create_input
+from gateway_agent.delivery import Delivery
+from gateway_agent.inputs import Context, InputConfig, create_input
 from gateway_agent.inputs.runner import InputRunner
-from gateway_agent.outputs.base import Output
-from gateway_agent.outputs.batch_size import BatchSize
-from gateway_agent.outputs.client import PlatformClient
-from gateway_agent.outputs.http import HttpOutput
-from gateway_agent.outputs.registry import SensorRegistry, SpecBook
-from gateway_agent.outputs.sender import Sender
-from gateway_agent.report import Figures, Observer, Reporter
-from gateway_agent.spool import Spool, SpoolLock, machine_hash
+from gateway_agent.outputs.registry import SpecBook
+from gateway_agent.reload import ChangedConfig, fingerprint
+from gateway_agent.report import Figures
+from gateway_agent.spool import (
+    Spool,
+    SpoolLock,
+    SpoolLockedError,
+    UnsuitableSpoolError,
+    machine_hash,
+)
 from gateway_agent.status import StatusFile
 
-if TYPE_CHECKING:
-    from gateway_agent.commands.command import Command
-    from gateway_agent.commands.service import CommandService
-    from gateway_agent.outputs.mqtt_link import MqttLink
-
 _PUBLISH_EVERY: Final = 5.0
-_REPORTER_TIMEOUT: Final = 1.0
 _INPUTS_TIMEOUT: Final = 2.0
 _FLUSH_TIMEOUT: Final = 2.0
-_SENDER_TIMEOUT: Final = 3.0
 _CLOSE_TIMEOUT: Final = 2.0
 _DISK_FULL_WAIT: Final = 5.0
 
@@ -40,51 +37,42 @@ StopRequested = Callable[[float], bool]
 """Waits at most so many seconds; True when the agent is asked to stop."""
 
 
+@dataclass(frozen=True, slots=True)
+class _RunningInput:
+    """An input with what is needed to stop it alone."""
+
+    runner: InputRunner
+    stopping: threading.Event
+    fingerprint: object
+
+
 class Agent:
     """One gateway agent, from start to stop."""
 
     def __init__(self, config: Config, credentials: CredentialSource) -> None:
         """Wire everything; nothing runs yet. Raises OSError when `ca_file` cannot be read."""
-        self._config = config
+        self._credentials = credentials
         self._log = logging.getLogger(__name__)
-        self._inputs_stopping = threading.Event()
-        self._lock = SpoolLock(config.spool.path)
-        self._spool = Spool(config.spool, machine_hash())
-        specs = SpecBook()
-        self._link = self._make_link(credentials)
-        self._sender = self._make_sender(credentials, specs)
-        self._status = StatusFile(config)
-        clock = Clock()
-        self._reporter = self._make_reporter(credentials, clock)
-        self._commands = self._make_commands(credentials, clock)
-        context = Context(config.gateway.id, self._inputs_stopping, clock, self._spool)
-        self._inputs = [
-            InputRunner(
-                settings.name,
-                create_input(settings, context),
-                settings.interval,
-                clock=clock,
-                sink=self._spool,
-                declare=specs.declare,
-                stopping=self._inputs_stopping,
-            )
-            for settings in config.inputs
-        ]
+        self._clock = Clock()
+        self._specs = SpecBook()
+        self._wire(config)
 
-    def run(self, stop_requested: StopRequested) -> bool:
+    def run(self, stop_requested: StopRequested, changed: ChangedConfig = lambda: None) -> bool:
         """Work until asked to stop; False when a part died of an error in the program.
 
         Raises SpoolLockedError when another agent has the spool, UnsuitableSpoolError when the
         file is another program's, OSError when the spool's folder cannot be written.
         """
-        if not self._acquire_lock(stop_requested):
+        self._stop_requested = stop_requested
+        if not self._acquire_lock():
             return True
         try:
             self._start()
-            healthy = True
-            while healthy and not stop_requested(_PUBLISH_EVERY):
+            while (healthy := self._is_alive()) and not stop_requested(_PUBLISH_EVERY):
+                config = changed()
+                if config is not None:
+                    self._reload(config)
                 self._publish()
-                healthy = self._spool.is_alive and self._sender.is_alive
             if not healthy:
                 self._log.critical("a part of the agent died, stopping")
             self._stop()
@@ -97,97 +85,52 @@ class Agent:
         """How many readings wait to be sent."""
         return self._spool.figures().depth
 
-    def _make_sender(self, credentials: CredentialSource, specs: SpecBook) -> Sender:
-        platform = self._config.platform
-        client = PlatformClient(platform, credentials)
-        return Sender(
-            self._spool,
-            self._make_output(HttpOutput(client, compress=platform.compress)),
-            SensorRegistry(client, specs) if platform.auto_create else None,
-            size=BatchSize(platform.batch),
-            most_per_second=platform.most_per_second,
-            retry=Backoff(platform.retry_min, platform.retry_max),
-            denied_retry=Backoff(platform.denied_retry_min, platform.denied_retry_max),
-            credentials_changed=credentials.changed,
-        )
+    # -- wiring ---------------------------------------------------------------------------
 
-    def _make_output(self, http: HttpOutput) -> Output:
-        """HTTP alone, or with MQTT, whose library is only loaded then."""
-        platform = self._config.platform
-        if self._link is None:
-            return http
-        from gateway_agent.outputs.mqtt import MqttOutput
-        from gateway_agent.outputs.switch import SwitchingOutput
+    def _wire(self, config: Config) -> None:
+        self._config = config
+        self._lock = SpoolLock(config.spool.path)
+        self._spool = Spool(config.spool, machine_hash())
+        self._status = StatusFile(config)
+        self._delivery = self._make_delivery(config)
+        self._inputs = [self._make_input(config, settings) for settings in config.inputs]
 
-        mqtt = MqttOutput(self._link, platform.timeout)
-        both: tuple[Output, Output] = (mqtt, http) if platform.prefer == "mqtt" else (http, mqtt)
-        return SwitchingOutput(*both, Backoff(platform.retry_min, platform.retry_max))
-
-    def _make_commands(
-        self, credentials: CredentialSource, clock: Clock
-    ) -> "CommandService | None":
-        """What carries commands out, if there is an actuator."""
-        if not self._config.actuators:
-            return None
-        from gateway_agent.commands.poll import CommandPoll
-        from gateway_agent.commands.service import CommandService
-
-        platform = self._config.platform
-
-        def make_poll(sensor: str, submit: "Callable[[Command], bool]", **how: Any) -> CommandPoll:
-            return CommandPoll(
-                PlatformClient(platform, credentials),
-                sensor,
-                submit,
-                timeout=platform.timeout,
-                retry=Backoff(platform.retry_min, min(60.0, platform.retry_max)),
-                **how,
-            )
-
-        return CommandService(self._config.actuators, self._spool, self._link, make_poll, clock)
-
-    def _make_reporter(self, credentials: CredentialSource, clock: Clock) -> Reporter:
-        """What tells the platform how the agent is; to be made before the link is started."""
-        gateway, platform = self._config.gateway, self._config.platform
-        observer = Observer(
-            gateway.id,
-            lambda: Figures(
-                self._spool.figures(),
-                self._sender.figures(),
-                [runner.figures() for runner in self._inputs],
-                clock.stamp().synced,
-            ),
-            interval=platform.report_interval,
-            spool_path=self._config.spool.path,
+    def _make_delivery(self, config: Config) -> Delivery:
+        return Delivery(
+            config,
+            self._credentials.with_file(config.platform.credentials_file),
+            spool=self._spool,
+            specs=self._specs,
+            clock=self._clock,
+            figures=self._figures,
             types=lambda: {one.name: one.type for one in self._config.inputs},
-            actuators=[(one.sensor, one.type) for one in self._config.actuators],
-        )
-        if self._link is not None:
-            self._link.introduce(observer.report, observer.will())
-        return Reporter(
-            observer,
-            gateway.id,
-            platform.report_interval,
-            link=self._link,
-            client=PlatformClient(platform, credentials),
         )
 
-    def _make_link(self, credentials: CredentialSource) -> "MqttLink | None":
-        platform = self._config.platform
-        if platform.mqtt is None:
-            return None
-        from gateway_agent.outputs.mqtt_link import MqttLink
+    def _make_input(self, config: Config, settings: InputConfig) -> _RunningInput:
+        stopping = threading.Event()
+        context = Context(config.gateway.id, stopping, self._clock, self._spool)
+        runner = InputRunner(
+            settings.name,
+            create_input(settings, context),
+            settings.interval,
+            clock=self._clock,
+            sink=self._spool,
+            declare=self._specs.declare,
+            stopping=stopping,
+        )
+        return _RunningInput(runner, stopping, fingerprint(settings))
 
-        return MqttLink(
-            platform.mqtt,
-            f"{self._config.gateway.id}-agent",
-            credentials,
-            ca_file=platform.ca_file,
-            retry=Backoff(platform.retry_min, platform.retry_max),
-            denied_retry=Backoff(platform.denied_retry_min, platform.denied_retry_max),
+    def _figures(self) -> Figures:
+        return Figures(
+            self._spool.figures(),
+            self._delivery.sender.figures(),
+            [each.runner.figures() for each in self._inputs],
+            self._clock.stamp().synced,
         )
 
-    def _acquire_lock(self, stop_requested: StopRequested) -> bool:
+    # -- start and stop -------------------------------------------------------------------
+
+    def _acquire_lock(self) -> bool:
         """Take the spool's lock, waiting for room on a full disk; False if asked to stop."""
         while True:
             try:
@@ -196,21 +139,16 @@ class Agent:
                 if error.errno != errno.ENOSPC:
                     raise
                 self._log.error("disk full, waiting for room")
-                if stop_requested(_DISK_FULL_WAIT):
+                if self._stop_requested(_DISK_FULL_WAIT):
                     return False
             else:
                 return True
 
     def _start(self) -> None:
         self._spool.start()
-        if self._commands is not None:
-            self._commands.start()
-        if self._link is not None:
-            self._link.start()
-        self._sender.start()
-        for runner in self._inputs:
-            runner.start()
-        self._reporter.start()
+        self._delivery.start()
+        for each in self._inputs:
+            each.runner.start()
         figures = self._spool.figures()
         self._log.info(
             "started gateway=%s inputs=%d waiting=%d stream=%s platform=%s",
@@ -219,29 +157,111 @@ class Agent:
         )
         self._publish()
 
+    def _is_alive(self) -> bool:
+        return self._spool.is_alive and self._delivery.sender.is_alive
+
     def _stop(self) -> None:
         """Inputs first, so that nothing new comes; then the writer; then the sender."""
         self._log.info("stopping")
-        self._inputs_stopping.set()
-        if self._commands is not None and not self._commands.stop(_INPUTS_TIMEOUT):
-            self._log.error("an actuator hangs, its safe state was not taken")
-        deadline = time.monotonic() + _INPUTS_TIMEOUT
-        for runner in self._inputs:
-            if not runner.join(max(0.0, deadline - time.monotonic())):
-                self._log.warning("input does not stop input=%s", runner.figures().name)
-                runner.abandon()
+        for each in self._inputs:
+            each.stopping.set()
+        self._delivery.stop_commands(_INPUTS_TIMEOUT)
+        self._join(self._inputs)
         if not self._spool.flush(_FLUSH_TIMEOUT):
             self._log.error("spool cannot be written, readings in memory are lost")
-        self._reporter.stop(_REPORTER_TIMEOUT)
-        if not self._sender.stop(_SENDER_TIMEOUT):
-            self._log.warning("sender is still waiting for an answer, its readings stay spooled")
+        self._delivery.stop_sending()
         self._spool.close(_CLOSE_TIMEOUT)
         self._publish()
         self._log.info("stopped waiting=%d", self._spool.figures().depth)
 
+    def _join(self, inputs: Sequence[_RunningInput]) -> None:
+        """End inputs; a device that hangs is closed and left alone."""
+        for each in inputs:
+            each.stopping.set()
+        deadline = time.monotonic() + _INPUTS_TIMEOUT
+        for each in inputs:
+            if not each.runner.join(max(0.0, deadline - time.monotonic())):
+                self._log.warning("input does not stop input=%s", each.runner.figures().name)
+                each.runner.abandon()
+
     def _publish(self) -> None:
-        inputs = [runner.figures() for runner in self._inputs]
+        figures = self._figures()
         try:
-            self._status.publish(self._spool.figures(), self._sender.figures(), inputs)
+            self._status.publish(
+                figures.spool, figures.sender, figures.inputs, self._delivery.actuators()
+            )
         except OSError as error:
             self._log.debug("status cannot be written error=%s", error)
+
+    # -- another configuration ------------------------------------------------------------
+
+    def _reload(self, config: Config) -> None:
+        """Go on with another configuration; what it does not change runs on undisturbed."""
+        try:
+            if config.spool != self._config.spool:
+                self._change_spool(config)
+            else:
+                self._change_parts(config)
+        except OSError as error:  # which names no file when it comes from ca_file
+            problem = f"{error.filename or config.platform.ca_file}: {error.strerror or error}"
+            self._log.error("configuration not taken, the old one stays problem=%r", problem)
+
+    def _change_parts(self, config: Config) -> None:
+        """All but the spool. Raises OSError, with everything as it was."""
+        before = self._config
+        renamed = config.gateway != before.gateway
+        delivery = None
+        if renamed or config.platform != before.platform:
+            delivery = self._make_delivery(config)
+        kept = {} if renamed else {each.fingerprint: each for each in self._inputs}
+        inputs = []
+        for settings in config.inputs:
+            kept_input = kept.get(fingerprint(settings))
+            inputs.append(kept_input or self._make_input(config, settings))
+        fresh = [each for each in inputs if each not in self._inputs]
+        gone = [each for each in self._inputs if each not in inputs]
+        self._join(gone)
+        self._config, self._inputs = config, inputs
+        if delivery is not None:
+            self._delivery.stop_commands(_INPUTS_TIMEOUT)
+            self._delivery.stop_sending()
+            self._delivery = delivery
+            delivery.start()
+        elif config.actuators != before.actuators:
+            self._delivery.replace_actuators(config, _INPUTS_TIMEOUT)
+        for each in fresh:
+            each.runner.start()
+        self._status = StatusFile(config) if renamed else self._status
+        self._log.info(
+            "configuration taken inputs_started=%d inputs_stopped=%d inputs_kept=%d"
+            " platform_changed=%s actuators_changed=%s",
+            *(len(fresh), len(gone), len(inputs) - len(fresh), delivery is not None),
+            config.actuators != before.actuators,
+        )
+
+    def _change_spool(self, config: Config) -> None:
+        """Stop everything and start it with another spool, or with the old one if that fails.
+
+        Raises OSError, with everything as it was, when `ca_file` cannot be read.
+        """
+        before, old_lock = self._config, self._lock
+        self._make_delivery(config)
+        self._stop()
+        old_lock.release()
+        if config.spool.path != before.spool.path and self.waiting:
+            self._log.warning(
+                "readings stay in the former spool waiting=%d file=%s",
+                *(self.waiting, before.spool.path),
+            )
+        try:
+            self._wire(config)
+            self._acquire_lock()
+            self._start()
+        except (SpoolLockedError, UnsuitableSpoolError, OSError, sqlite3.Error) as error:
+            self._log.error("configuration not taken, the old one stays problem=%r", str(error))
+            self._lock.release()
+            self._wire(before)
+            self._acquire_lock()
+            self._start()
+        else:
+            self._log.info("configuration taken, with another spool")

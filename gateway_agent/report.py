@@ -82,9 +82,9 @@ class Observer:
         interval: float,
         spool_path: Path,
         types: Callable[[], Mapping[str, str]],
-        actuators: Sequence[tuple[str, str]] = (),
+        actuators: Callable[[], Sequence[tuple[str, str]]] = tuple,
     ) -> None:
-        """`types` gives the kind of each input by its name, `actuators` are sensors with theirs."""
+        """`types` gives the kind of each input by its name, `actuators` sensors with theirs."""
         self._id = gateway_id
         self._figures = figures
         self._interval = interval
@@ -161,7 +161,7 @@ class Observer:
                 for one in figures.inputs[:_MOST_ITEMS]
             ],
             "actuators": [
-                {"sensor": sensor, "type": kind} for sensor, kind in self._actuators[:_MOST_ITEMS]
+                {"sensor": sensor, "type": kind} for sensor, kind in self._actuators()[:_MOST_ITEMS]
             ],
             "errors": [{"time": at, "message": _cut(text, limit)} for at, text in self._errors],
         }

@@ -157,6 +157,11 @@ class Spool:
         with self._lock:
             return self._committed.wait_for(self._has_unsettled, timeout)
 
+    def expect_sender(self) -> None:
+        """There is somebody again who waits for readings."""
+        with self._lock:
+            self._draining = False
+
     def release_sender(self) -> None:
         """The agent stops: nobody waits for readings any more."""
         with self._lock:

@@ -45,6 +45,13 @@ class AgentProcess:
         self._process.send_signal(number)
         return self._process.wait(30)
 
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def says(self, text: str) -> bool:
+        """Whether its log has this text."""
+        return text in self.log.read_text()
+
     def wait(self) -> int:
         return self._process.wait(30)
 

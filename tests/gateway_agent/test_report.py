@@ -42,7 +42,7 @@ class Bench:
             interval=60.0,
             spool_path=self.folder / "spool.db",
             types=lambda: {"boiler": "modbus"},
-            actuators=[("pump", "gpio")],
+            actuators=lambda: [("pump", "gpio")],
         )
 
     def report(self) -> dict[str, Any]:
