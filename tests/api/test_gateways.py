@@ -181,6 +181,18 @@ def test_key_that_writes_reports_and_no_other(
     assert client.delete(f"{GATEWAYS}/greenhouse-1", writer).status_code == 403
 
 
+def test_limited_key_sees_the_gateways_that_use_it(
+    client: Client, make_key: MakeKey, people: People
+) -> None:
+    client.make_sensor("cellar")
+    limited = make_key(people.alice, sensors=["cellar"])
+    report(client, "other")
+    report(client, "own", caller=limited)
+    assert names(client, limited) == ["own"]
+    assert client.get(f"{GATEWAYS}/other", limited).status_code == 404
+    assert names(client) == ["other", "own"]
+
+
 def test_deleted_gateway_is_gone_until_it_reports(client: Client) -> None:
     report(client)
     assert client.delete(f"{GATEWAYS}/greenhouse-1", "alice").status_code == 204

@@ -77,6 +77,17 @@ def test_page_of_one_shows_all_that_it_said(server: Server, alice: Browser) -> N
         assert part in text, part
 
 
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z", "0"])
+def test_page_of_one_with_a_wrong_clock_is_shown(server: Server, alice: Browser, time: str) -> None:
+    report(
+        server,
+        spool={"oldest": time},
+        inputs=[{"name": "clock", "last_reading": time}],
+        errors=[{"time": time, "message": "lost"}],
+    )
+    assert alice.get(f"{LIST}/greenhouse-1").status_code == 200
+
+
 def test_gateway_is_deleted_by_its_owner(server: Server, alice: Browser) -> None:
     report(server)
     assert alice.submit(f"{LIST}/greenhouse-1").headers["location"] == LIST

@@ -64,7 +64,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     text: str | None = None
     """What is to be found in the name."""
     offset: int = 0
-    limit: int = 1000
+    limit: int | None = 1000
 
 
 def note(identity: Identity, report: Report, *, interval: float | None = None) -> None:
@@ -154,7 +154,7 @@ def get(identity: Identity, reference: str) -> GatewayRow:
         condition &= Account.name == owner
     if not dot or not identity.admin:
         condition &= _own(identity)
-    for row in _rows(condition, 0, 1):
+    for row in _rows(condition, limit=1):
         return row
     raise NotFound(reference)
 
@@ -165,14 +165,14 @@ def get_any(owner: str, name: str) -> GatewayRow:
     Raises:
         NotFound: there is none.
     """
-    for row in _rows((Account.name == owner) & (Gateway.name == name), 0, 1):
+    for row in _rows((Account.name == owner) & (Gateway.name == name), limit=1):
         return row
     raise NotFound(f"{owner} has no gateway {name}")
 
 
 def states(gateway_ids: Iterable[int]) -> dict[int, GatewayState]:
     """Return how gateways are now, by id; those that were deleted are missing."""
-    found = _rows(among(Gateway.id, gateway_ids), 0, -1)
+    found = _rows(among(Gateway.id, gateway_ids))
     return {
         row.id: GatewayState(
             last_seen=row.last_seen, offline_since=None if row.online else row.since
@@ -211,7 +211,7 @@ def _list(condition: Any, wanted: Wanted) -> list[GatewayRow]:
     return _rows(condition, wanted.offset, wanted.limit)
 
 
-def _rows(condition: Any, offset: int, limit: int) -> list[GatewayRow]:
+def _rows(condition: Any, offset: int = 0, limit: int | None = None) -> list[GatewayRow]:
     query = (
         Gateway.select(
             Gateway.id,

@@ -53,7 +53,7 @@ def list_gateways(
     settings: Settings, username: str | None, status: str | None, as_json: bool
 ) -> None:
     """List gateways, by owner and name."""
-    wanted = gateways.Wanted(owner=username, status=status, limit=-1)
+    wanted = gateways.Wanted(owner=username, status=status, limit=None)
     with open_catalog(settings) as catalog:
         found = catalog.read(gateways.list_all, wanted)
     if as_json:

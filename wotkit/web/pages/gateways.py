@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 LIST: Final = "/account/gateways"
 ROWS: Final = 100
 _DIGITS: Final = 6
+_LATEST: Final = times.parse("2999-12-31T00:00:00Z")
 _UNITS: Final = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 _SPANS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
@@ -66,7 +67,7 @@ class GatewayPage(Page):
             visitor,
             gateway=row,
             report=row.report,
-            micros=times.parse,
+            micros=micros,
             size=size,
             span=span,
         )
@@ -90,6 +91,11 @@ class GatewayPage(Page):
 def failing(row: GatewayRow) -> list[str]:
     """Return the names of a gateway's inputs that fail."""
     return [one.name for one in row.report.inputs if one.state == "failing"]
+
+
+def micros(text: str) -> int:
+    """Return a time that a gateway told, which may have a clock that is very wrong."""
+    return min(max(times.parse(text), times.MICROSECONDS), _LATEST)
 
 
 def size(count: int) -> str:
