@@ -16,7 +16,7 @@ from wotkit.auth import credentials, passwords
 from wotkit.catalog import Catalog, keys, orgs, users
 from wotkit.catalog.audit import Actor
 from wotkit.catalog.keys import KeyChange
-from wotkit.settings import AuthSettings, LogSettings, Settings, StorageSettings
+from wotkit.settings import AuthSettings, LogSettings, MqttSettings, Settings, StorageSettings
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Sequence
@@ -125,9 +125,10 @@ class Lifespan:
             self._loop.run_until_complete(self._task)
 
 
-def settings_for(folder: Path) -> Settings:
+def settings_for(folder: Path, *, mqtt_port: int = 1883) -> Settings:
     return msgspec.structs.replace(
         Settings(),
+        mqtt=MqttSettings(port=mqtt_port),
         storage=StorageSettings(data=str(folder)),
         auth=AuthSettings(bcrypt_cost=4),
         log=LogSettings(requests="none"),

@@ -123,7 +123,7 @@ class Connection(asyncio.Protocol):
         self._lost = False
         self._heard = self._loop.time()
         self._silence = 0.0
-        self._stalled_at: float | None = None
+        self._stalled: asyncio.TimerHandle | None = None
         self._reading = asyncio.Event()
         self._reading.set()
         self._timer: asyncio.TimerHandle | None = None
@@ -155,20 +155,24 @@ class Connection(asyncio.Protocol):
         """Let what was read be handled, then end."""
         self._lost = self.closing = True
         self._reading.set()
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._stalled):
+            if timer is not None:
+                timer.cancel()
         if self._worker is None:
             self._service.left(self)
 
     def pause_writing(self) -> None:
-        """Note that the client does not read."""
-        self._stalled_at = self._loop.time()
+        """Note that the client does not read, so nothing is read from it; it has some seconds."""
         self._reading.clear()
+        self._throttle()
+        self._stalled = self._loop.call_later(self._service.settings.stall_seconds, self.abort)
 
     def resume_writing(self) -> None:
         """Note that it reads again."""
-        self._stalled_at = None
         self._reading.set()
+        self._throttle()
+        if self._stalled is not None:
+            self._stalled.cancel()
 
     def is_open(self) -> bool:
         """Return whether it still goes on, which may change while something is waited for."""
@@ -183,11 +187,11 @@ class Connection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Send bytes, unless there is nobody any more."""
         if not self._lost:
+            self._metrics.bytes_out += len(data)
             self.transport.write(data)
 
     def send(self, packet: Packet) -> None:
         """Send a packet, without its explanation where the client takes no packets that large."""
-            self._metrics.bytes_out += len(data)
         try:
             self.write(encode(packet, self.version, self._max_outgoing))
         except CodecError:
@@ -214,22 +218,22 @@ class Connection(asyncio.Protocol):
         if self.closing:
             return
         self.closing = True
+        self.ended = reason.name.lower()
         if self.version is Version.V5 and self.session is not None:
             properties = DisconnectProperties(reason_string=why or None)
             self.send(Disconnect(reason, properties))
         self.transport.close()
-        self.ended = reason.name.lower()
         self._loop.call_later(1.0, self.abort)
 
     def abort(self) -> None:
         """Close at once."""
         if not self._lost:
+            if not self.closing:
+                self.ended = "cut_off"
             self.closing = True
             self.transport.abort()
 
     def release(self) -> None:
-            if not self.closing:
-                self.ended = "cut_off"
         """Read again, after the whole server had too much to do."""
         self._held = False
         self._throttle()
@@ -309,11 +313,11 @@ class Connection(asyncio.Protocol):
             self.session.expiry = min(seconds, self._service.settings.max_session_seconds)
         self._submit()
         self.closing = True
+        self.ended = "client"
         self.transport.close()
 
     def _fail(self, error: CodecError) -> None:
         """End the connection for what the client sent."""
-        self.ended = "client"
         if self.closing:
             return
         if self.session is None:
@@ -369,19 +373,19 @@ class Connection(asyncio.Protocol):
     def _forbid(self, packet: Publish, name: str) -> None:
         """Refuse a topic that is not the key's; 3.1.1 has no way but to disconnect."""
         assert self.holder is not None
+        self._metrics.publishes["forbidden"] += 1
         _log.warning("key %s may not publish to %r", self.holder.key_id, name[:200])
         if self.version is not Version.V5 or not packet.qos:
             raise ProtocolError("the key may not publish to this topic", Reason.NOT_AUTHORIZED)
         self._answer(packet, Reason.NOT_AUTHORIZED, "the key may not publish to this topic")
-        self._metrics.publishes["forbidden"] += 1
 
     def _refused(self, packet: Publish, name: str, error: WotkitError) -> None:
         """Acknowledge what will never become valid, and say why."""
+        self._metrics.publishes["refused"] += 1
         if packet.qos and self.version is Version.V5:
             developer = tuple(("developerMessage", line) for line in error.developer)
             reason = refusals.reason_of(error)
             self._answer(packet, reason, error.code.message, developer)
-        self._metrics.publishes["refused"] += 1
         elif packet.qos:
             self._answer(packet, Reason.SUCCESS)
         assert self.session is not None
@@ -411,12 +415,12 @@ class Connection(asyncio.Protocol):
             return
         self._readings, self._packet_ids, self._place = [], [], None
         self._service.pending += len(readings)
+        if place is not None:
+            place.since = self._heard
         self._commit(readings, ids, place)
 
     def _commit(self, readings: list[NewReading], ids: list[int], place: Place | None) -> None:
         try:
-        if place is not None:
-            place.since = self._heard
             future = self._service.ingest.submit(readings)
         except Overloaded as error:
             self._again(readings, ids, place, error)
@@ -435,14 +439,14 @@ class Connection(asyncio.Protocol):
             self._again(readings, ids, place, error)
             return
         self._service.settle(len(readings))
+        self._metrics.publishes["stored"] += len(readings)  # one reading each: see Inbound.quick
         if place is not None:
             self._acknowledgements.ready(place, encode_pubacks(ids))
+            self._metrics.acknowledgement.observe(self._loop.time() - place.since, len(ids))
         self._throttle()
 
-        self._metrics.publishes["stored"] += len(readings)  # one reading each: see Inbound.quick
     def _again(
         self,
-            self._metrics.acknowledgement.observe(self._loop.time() - place.since, len(ids))
         readings: list[NewReading],
         ids: list[int],
         place: Place | None,
@@ -458,11 +462,11 @@ class Connection(asyncio.Protocol):
 
     async def _slowly(self, packet: Publish, topic: Topic) -> None:
         """Take a message for which something has to be waited for."""
+        since = self._heard
         while not self._lost:
             assert self.holder is not None
             assert self.session is not None
             identity = self._service.holders.current(self.holder)
-        since = self._heard
             if identity is None:
                 identity = await self._service.holders.renew(self.holder)
                 if identity is None:
@@ -474,20 +478,22 @@ class Connection(asyncio.Protocol):
                 continue
             except WotkitError as error:
                 self._refused(packet, packet.topic, error)
+            if packet.qos:
+                self._metrics.acknowledgement.observe(self._loop.time() - since)
             return
 
     async def _take(self, identity: Identity, packet: Publish, topic: Topic) -> None:
         assert self.session is not None
-            if packet.qos:
-                self._metrics.acknowledgement.observe(self._loop.time() - since)
         if packet.qos > 1 and packet.packet_id in self.session.received:
+            if not packet.dup:
+                raise ProtocolError("the packet id is in use", Reason.PACKET_IDENTIFIER_IN_USE)
+            self._metrics.publishes["repeated"] += 1
             self._answer(packet, Reason.SUCCESS)  # it was lost on its way
             return
         if topic.kind is Kind.DATA:
             readings = await self._service.inbound.readings(identity, topic, packet.payload)
-            self._metrics.publishes["repeated"] += 1
             if packet.qos > 1:
-                await self._service.inbound.store(readings, self.session.resend(packet))
+                await self.session.store_once(readings, packet)
             else:
                 await self._service.inbound.store(readings)
         else:
@@ -496,11 +502,11 @@ class Connection(asyncio.Protocol):
                 self._service.reply(self, identity, reply)
         if packet.qos > 1:
             self.session.received.add(packet.packet_id)
+        self._metrics.publishes["stored" if topic.kind is Kind.DATA else "handled"] += 1
         self._answer(packet, Reason.SUCCESS)
 
     # Pressure and time
 
-        self._metrics.publishes["stored" if topic.kind is Kind.DATA else "handled"] += 1
     def _throttle(self) -> None:
         """Read no more while too much waits here or in the whole server."""
         settings = self._service.settings
@@ -508,7 +514,7 @@ class Connection(asyncio.Protocol):
             self._held = True
             self._service.hold(self)
         waiting = len(self._packets) + self._acknowledgements.under_way
-        pause = self._held or waiting > settings.receive_maximum
+        pause = self._held or waiting > settings.receive_maximum or not self._reading.is_set()
         if pause and not self._paused and not self._lost:
             self._paused = True
             self.transport.pause_reading()
@@ -517,14 +523,8 @@ class Connection(asyncio.Protocol):
             self.transport.resume_reading()
 
     def _watch(self) -> None:
-        """Look after the client's keep-alive, and whether it reads."""
-        now = self._loop.time()
-        if self._stalled_at is not None and now - self._stalled_at > (
-            self._service.settings.stall_seconds
-        ):
-            self.abort()
-            return
-        if not self._paused and now - self._heard > self._silence:
+        """Look after the client's keep-alive."""
+        if not self._paused and self._loop.time() - self._heard > self._silence:
             self.end(Reason.KEEP_ALIVE_TIMEOUT, "nothing was heard")
             return
         if not self.closing:

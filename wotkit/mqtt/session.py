@@ -29,6 +29,7 @@ from wotkit.mqtt.codec import (
 )
 from wotkit.mqtt.outgoing import Full
 from wotkit.mqtt.topics import Kind, name_of, subscribable
+from wotkit.readings.store import Kind as Outcome
 from wotkit.readings.store import Resend
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from wotkit.mqtt.outgoing import Outgoing
     from wotkit.mqtt.service import Service
     from wotkit.mqtt.topics import Topic
+    from wotkit.readings.store import NewReading
 
 RETRY_SECONDS: Final = 1.0
 _log: Final = logging.getLogger(__name__)
@@ -328,12 +330,25 @@ class Session:
 
     # QoS 2
 
-    def resend(self, packet: Publish) -> Resend | None:
-        """Return what vouches that a publish of QoS 2 is stored once, also after a crash."""
+    async def store_once(self, readings: list[NewReading], packet: Publish) -> None:
+        """Store what a publish of QoS 2 holds, once, also when it comes again after a crash.
+
+        A client that has lost its own state begins with packet ids that it never released. What
+        comes with one of these is new, unless it says that it comes again and is the same.
+
+        Raises:
+            Overloaded, StoreUnavailable: try again later.
+        """
+        inbound = self._service.inbound
         if self.row is None or not self.expiry:
-            return None
+            await inbound.store(readings)
+            return
         fingerprint = hashlib.sha256(packet.topic.encode() + b"\0" + packet.payload).digest()
-        return Resend(self._caller, str(packet.packet_id), fingerprint)
+        resend = Resend(self._caller, str(packet.packet_id), fingerprint)
+        kind = await inbound.store(readings, resend)
+        if kind is Outcome.MISMATCH or (kind is Outcome.REPLAYED and not packet.dup):
+            await self._service.ingest.forget(resend.caller, resend.key)
+            await inbound.store(readings, resend)
 
     async def release(self, packet_id: int) -> None:
         """Answer PUBREL: the packet id may be used for something else from now on."""
