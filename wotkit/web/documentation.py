@@ -31,7 +31,11 @@ POLICY: Final = (
 """Content-Security-Policy (https://www.w3.org/TR/CSP3/): no script at all."""
 
 CONTENTS: Final = {
-    "Start": ("quickstart", "concepts", "agent", "agent-inputs", "migration"),
+    "Start": (
+        *("quickstart", "concepts"),
+        *("agent", "agent-start", "agent-inputs", "agent-troubleshooting"),
+        "migration",
+    ),
     "Use": ("api", "ingest", "mqtt", "live", "access"),
     "Run": ("operations", "settings", "cli", "limits", "threat-model", "benchmarks"),
     "Look up": ("errors",),
