@@ -21,7 +21,7 @@ from mqtt_paths import SETTLE_SECONDS, Direct, Load, available, cpu_seconds
 from report import aligned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from mqtt_paths import Way
 
@@ -93,21 +93,32 @@ def _options() -> argparse.Namespace:
     add("--window", type=int, default=20, help="publishes of each on their way; default: 20")
     add(
         "--only",
-        type=_scenarios,
+        type=_among(SCENARIOS),
         default=SCENARIOS,
         metavar="SCENARIO[,SCENARIO]",
         help=f"of {', '.join(SCENARIOS)}",
+    )
+    ways = [kind.name for kind in available()]
+    add(
+        "--ways",
+        type=_among(ways),
+        default=ways,
+        metavar="WAY[,WAY]",
+        help=f"to publish on, of {', '.join(ways)}; those that are installed",
     )
     add("--folder", type=Path, help="where the temporary folder is made; its disk is measured too")
     add("--json", type=Path, metavar="FILE", help="write every figure to a file")
     return parser.parse_args()
 
 
-def _scenarios(text: str) -> list[str]:
-    wrong = sorted(set(text.split(",")) - set(SCENARIOS))
-    if wrong:
-        raise argparse.ArgumentTypeError(f"{wrong[0]!r} is none of {', '.join(SCENARIOS)}")
-    return text.split(",")
+def _among(known: Sequence[str]) -> Callable[[str], list[str]]:
+    def names(text: str) -> list[str]:
+        wrong = sorted(set(text.split(",")) - set(known))
+        if wrong:
+            raise argparse.ArgumentTypeError(f"{wrong[0]!r} is none of {', '.join(known)}")
+        return text.split(",")
+
+    return names
 
 
 # Readings a second
@@ -115,7 +126,7 @@ def _scenarios(text: str) -> list[str]:
 
 def publish(folder: Path, options: argparse.Namespace, problems: list[str]) -> Any:
     """Publish with a window, on each way in turn, beginning with another one in each round."""
-    ways = [kind(folder, options.sensors) for kind in available()]
+    ways = [kind(folder, options.sensors) for kind in available() if kind.name in options.ways]
     done: dict[str, int] = {}
     found: list[Publishing] = []
     with ExitStack() as stack:
@@ -182,13 +193,13 @@ def _line(name: str, found: Sequence[Publishing]) -> tuple[str, ...]:
     rounds = [one for one in found if one.way == name]
     ours = [one.rate for one in found if one.way == Direct.name]
     rates = [one.rate for one in rounds]
-    ratio = median(us / it for us, it in zip(ours, rates, strict=True))
+    ratio = median(us / it for us, it in zip(ours, rates, strict=True)) if ours else None
     return (
         name,
         *(f"{figure:,.0f}" for figure in (median(rates), min(rates), max(rates))),
         f"{median(one.acknowledged_rate for one in rounds):,.0f}",
         f"{median(one.cpu_micros for one in rounds):.1f}",
-        "-" if name == Direct.name else f"{ratio:.2f}",
+        "-" if ratio is None or name == Direct.name else f"{ratio:.2f}",
     )
 
 
