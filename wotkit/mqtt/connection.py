@@ -256,12 +256,14 @@ class Connection(asyncio.Protocol):
 
     async def _wait_for(self, step: Coroutine[Any, Any, None]) -> None:
         try:
-            await step
-        except CodecError as error:
-            self._fail(error)
+            try:
+                await step
+            except CodecError as error:
+                self._fail(error)
         except Exception:  # noqa: BLE001  # one connection ends, the others go on
             _log.exception("a packet from %s could not be handled", self.address)
             self.end(Reason.UNSPECIFIED_ERROR)
+            self._loop.call_later(1.0, self.abort)
         self._worker = None
         self._run()
         self._throttle()
@@ -486,7 +488,7 @@ class Connection(asyncio.Protocol):
         assert self.session is not None
         if packet.qos > 1 and packet.packet_id in self.session.received:
             if not packet.dup:
-                raise ProtocolError("the packet id is in use", Reason.PACKET_IDENTIFIER_IN_USE)
+                raise ProtocolError("the packet id is in use")
             self._metrics.publishes["repeated"] += 1
             self._answer(packet, Reason.SUCCESS)  # it was lost on its way
             return
