@@ -9,6 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar, Final
 
+NO_BOOT_ID: Final = "unknown"
+"""The boot id where the kernel does not tell one: then boots cannot be told apart."""
+
 _TIME_ERROR: Final = 5
 _STA_UNSYNC: Final = 0x0040
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -69,15 +72,21 @@ class Clock:
         self,
         synchronized: Callable[[], bool] | None = None,
         boot_id_file: Path = Path("/proc/sys/kernel/random/boot_id"),
+        *,
+        wall_ns: Callable[[], int] = time.time_ns,
+        boot_ns: Callable[[], int] = lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME),
     ) -> None:
+        """`wall_ns` counts nanoseconds since 1970 UTC, `boot_ns` since the boot."""
+        self._wall_ns = wall_ns
+        self._boot_ns = boot_ns
         self._synchronized = synchronized or KernelClock().synchronized
         self._boot_id = _boot_id(boot_id_file)
 
     def stamp(self) -> Stamp:
         """The present moment."""
         return Stamp(
-            wall_us=time.time_ns() // 1000,
-            boot_us=time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000,
+            wall_us=self._wall_ns() // 1000,
+            boot_us=self._boot_ns() // 1000,
             boot_id=self._boot_id,
             synced=self._synchronized(),
         )
@@ -126,4 +135,4 @@ def _boot_id(file: Path) -> str:
     try:
         return file.read_text(encoding="ascii").strip()
     except OSError:
-        return "unknown"
+        return NO_BOOT_ID

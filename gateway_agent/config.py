@@ -30,7 +30,7 @@ from gateway_agent.settings import (
 )
 from gateway_agent.toml_lines import LineIndex
 
-SECTIONS: Final = ("gateway", "platform", "spool", "input", "actuator")
+SECTIONS: Final = ("gateway", "platform", "spool", "clock", "input", "actuator")
 GATEWAY_ID: Final = r"[a-z_][a-z0-9_-]{0,39}"
 
 
@@ -144,6 +144,19 @@ class SpoolConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClockConfig:
+    """Section `[clock]`: what is measured before the clock is synchronized."""
+
+    wait: Annotated[
+        float,
+        Setting(
+            duration(0, 86_400),
+            "how long after a boot readings wait for a synchronized clock; 0s: not at all",
+        ),
+    ] = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """A valid configuration; `file` is where it was read from."""
 
@@ -153,6 +166,7 @@ class Config:
     spool: SpoolConfig
     inputs: tuple[InputConfig, ...]
     actuators: tuple[ActuatorConfig, ...] = ()
+    clock: ClockConfig = ClockConfig()
 
 
 def load_config(file: Path) -> Config:
@@ -183,6 +197,7 @@ class _Reader:
         gateway = self._section(GatewayConfig, document, "gateway")
         platform = self._section(PlatformConfig, document, "platform")
         spool = self._section(SpoolConfig, document, "spool")
+        clock = self._section(ClockConfig, document, "clock")
         inputs = self._inputs(document.get("input", []))
         actuators = self._actuators(document.get("actuator", []))
         if platform and platform.retry_max < platform.retry_min:
@@ -192,7 +207,7 @@ class _Reader:
                 "platform.denied_retry_max: is shorter than denied_retry_min",
                 *("platform", "denied_retry_max"),
             )
-        if self._problems or gateway is None or platform is None or spool is None:
+        if self._problems or not (gateway and platform and spool and clock):
             raise ConfigError(self._file, self._problems)
         if platform.mqtt is not None and find_spec("paho") is None:
             self._problem(
@@ -207,6 +222,7 @@ class _Reader:
             spool=spool,
             inputs=inputs,
             actuators=actuators,
+            clock=clock,
         )
 
     def _section(

@@ -22,6 +22,7 @@ from gateway_agent.spool import (
     Spool,
     SpoolLock,
     SpoolLockedError,
+    Timekeeper,
     UnsuitableSpoolError,
     machine_hash,
 )
@@ -54,6 +55,7 @@ class Agent:
         self._credentials = credentials
         self._log = logging.getLogger(__name__)
         self._clock = Clock()
+        self._timekeeper = Timekeeper(self._clock, config.clock.wait)
         self._specs = SpecBook()
         self._wire(config)
 
@@ -89,8 +91,9 @@ class Agent:
 
     def _wire(self, config: Config) -> None:
         self._config = config
+        self._timekeeper.wait = config.clock.wait
         self._lock = SpoolLock(config.spool.path)
-        self._spool = Spool(config.spool, machine_hash())
+        self._spool = Spool(config.spool, machine_hash(), self._timekeeper)
         self._status = StatusFile(config)
         self._delivery = self._make_delivery(config)
         self._inputs = [self._make_input(config, settings) for settings in config.inputs]
@@ -222,6 +225,7 @@ class Agent:
         gone = [each for each in self._inputs if each not in inputs]
         self._join(gone)
         self._config, self._inputs = config, inputs
+        self._timekeeper.wait = config.clock.wait
         if delivery is not None:
             self._delivery.stop_commands(_INPUTS_TIMEOUT)
             self._delivery.stop_sending()

@@ -15,7 +15,9 @@ Value = float | int | str
 SENSOR_NAME: Final = re.compile(r"(?:[a-z0-9_-]{1,50}\.)?[a-z_][a-z0-9_-]{3,49}")
 """A sensor's name as the platform wants it, with the owner before a dot when it is another's."""
 
-RESERVED_FIELDS: Final = frozenset({"seq", "sensor", "timestamp", "id", "sensor_id", "sensor_name"})
+RESERVED_FIELDS: Final = frozenset(
+    {"seq", "sensor", "timestamp", "time_quality", "id", "sensor_id", "sensor_name"}
+)
 """Names that mean something else in a reading."""
 
 

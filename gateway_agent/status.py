@@ -80,6 +80,7 @@ def spool_document(figures: SpoolFigures, now: float) -> Document:
         },
         "disk_full": figures.disk_full,
         "trouble": figures.trouble,
+        "held": figures.held,
     }
 
 

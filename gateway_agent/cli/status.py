@@ -44,7 +44,8 @@ def _lines(document: Document, now: float) -> Iterator[str]:
         yield f"problem    {problem}"
     age = spool["oldest_age"]
     oldest = f", the oldest {format_duration(round(age))} old" if age else ""
-    yield f"waiting    {spool['depth'] + spool['queued']} readings{oldest}"
+    held = ", until the clock is synchronized" if spool["held"] else ""
+    yield f"waiting    {spool['depth'] + spool['queued']} readings{oldest}{held}"
     yield f"stored     {spool['acknowledged']} of {spool['committed']} readings so far"
     if spool["dead_letters"]:
         yield f"refused    {spool['dead_letters']} readings, kept as dead letters"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gateway_agent.cli.offers import Section
-from gateway_agent.config import GatewayConfig, PlatformConfig, SpoolConfig
+from gateway_agent.config import ClockConfig, GatewayConfig, PlatformConfig, SpoolConfig
 from gateway_agent.settings import describe_section, toml_value
 
 
@@ -17,19 +17,27 @@ def render_config(
     folder: Path,
     inputs: Sequence[Section],
     may_register: bool = True,
+    mqtt: str | None = None,
 ) -> str:
     """A whole configuration. Paths below `folder` are written relative."""
     platform = {"http": http, "credentials_file": _relative(credentials_file, folder)}
+    if mqtt is not None:
+        platform["mqtt"] = mqtt
     values: dict[str, Mapping[str, object]] = {
         "gateway": {"id": gateway_id},
         "platform": platform if may_register else {**platform, "auto_create": False},
         "spool": {"path": _relative(spool, folder)},
     }
-    sections = (("gateway", GatewayConfig), ("platform", PlatformConfig), ("spool", SpoolConfig))
+    sections = (
+        ("gateway", GatewayConfig),
+        ("platform", PlatformConfig),
+        ("spool", SpoolConfig),
+        ("clock", ClockConfig),
+    )
     lines = ["# Configuration of the gateway agent. `gateway-agent check` finds mistakes in it."]
     lines.append("# What is commented out has the value that is shown.")
     for name, section in sections:
-        lines += ["", f"[{name}]", *_settings(section, values[name])]
+        lines += ["", f"[{name}]", *_settings(section, values.get(name, {}))]
     for each in inputs:
         lines += ["", *_input(each)]
     lines += ["", *_MORE]

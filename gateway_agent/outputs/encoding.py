@@ -1,18 +1,20 @@
 """A batch as the platform takes it, and its answer, whichever way they go."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from gateway_agent.clock import iso_time
 from gateway_agent.outputs.base import RejectedItem, Stored
 from gateway_agent.spool import Batch
+
+_DOUBTFUL: Final = '"time_quality":"unsynced",'
 
 
 def encode_batch(batch: Batch) -> bytes:
     """The body of an ingest request. The fields are JSON already, and are only joined."""
     readings = ",".join(
         f'{{"seq":{row.seq},"sensor":"{row.sensor}","timestamp":"{iso_time(row.wall_us)}",'
-        f"{row.fields[1:]}"
+        f"{'' if row.synced else _DOUBTFUL}{row.fields[1:]}"
         for row in batch.rows
     )
     return f'{{"stream":"{batch.stream}","readings":[{readings}]}}'.encode("ascii")

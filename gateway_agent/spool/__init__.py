@@ -7,6 +7,7 @@ from gateway_agent.spool.journal import JournalEntry
 from gateway_agent.spool.lock import SpoolLock, SpoolLockedError
 from gateway_agent.spool.records import Batch, Refusal, Row, Settlement, SpoolFigures, Work
 from gateway_agent.spool.spool import Spool
+from gateway_agent.spool.timekeeping import Timekeeper
 
 __all__ = [
     "Batch",
@@ -19,6 +20,7 @@ __all__ = [
     "SpoolFile",
     "SpoolLock",
     "SpoolLockedError",
+    "Timekeeper",
     "UnsuitableSpoolError",
     "Work",
     "machine_hash",

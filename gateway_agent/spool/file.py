@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from gateway_agent.reading import Reading
-from gateway_agent.spool import journal
+from gateway_agent.spool import journal, rows
 from gateway_agent.spool.ballast import Ballast
 from gateway_agent.spool.failures import SpoolFullError, UnsuitableSpoolError, is_disk_full
-from gateway_agent.spool.records import Settlement, Work
+from gateway_agent.spool.records import Work
 
 APPLICATION_ID: Final = 0x47574147
 SCHEMA_VERSION: Final = 1
@@ -77,7 +77,6 @@ class SpoolFile:
         self._max_pages = (max_mb * _MIB - _WAL_BYTES - _BALLAST_BYTES) // PAGE_SIZE
         self._page_limit = self._max_pages
         self._log = logging.getLogger(__name__)
-        self._boots: dict[str, int] = {}
         self.stream = ""
         """The name under which the platform knows this spool's readings."""
         self.last_seq = 0
@@ -94,6 +93,7 @@ class SpoolFile:
         """Totals since the file was made: committed, acknowledged, dead, `dropped_{reason}`."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+        self._boots = rows.Boots(self._db)
         try:
             self._prepare()
         except BaseException:
@@ -159,6 +159,7 @@ class SpoolFile:
             self._check_whole()
         self._limit_pages(self._max_pages)
         journal.prepare(db)
+        rows.prepare(db)
         self._load()
 
     def _create(self) -> None:
@@ -208,19 +209,20 @@ class SpoolFile:
             if self._db.in_transaction:
                 with suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
-            self._boots.clear()
+            self._boots.forget()
             raise
 
     def _transact(self, work: Work, *, shed: int = 0) -> None:
         tally = Counter(work.counts)
         with self._transaction():
             for settlement in work.settlements:
-                self._settle(settlement, tally)
+                rows.settle(self._db, settlement, tally)
             if work.renew_stream:
                 self._renew_stream()
             self._drop_rows(shed, tally)
             kept = self._make_room(work.readings, tally)
-            self._insert(kept, tally)
+            self._boots.insert(kept, tally)
+            self._boots.save_offsets(work.offsets)
             self._trim_dead_letters(tally)
             self._save_counters(tally)
             marks = self._save_bookmarks(work)
@@ -239,59 +241,9 @@ class SpoolFile:
         """Those that came alone, then those of the readings: dropped or not, they were read."""
         marks = dict(work.bookmarks)
         marks.update(reading.bookmark for reading in work.readings if reading.bookmark)
-        rows = [(_BOOKMARK + name, value) for name, value in marks.items()]
-        self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
+        pairs = [(_BOOKMARK + name, value) for name, value in marks.items()]
+        self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", pairs)
         return marks
-
-    def _settle(self, settlement: Settlement, tally: Counter[str]) -> None:
-        through = settlement.through
-        stayed = 0
-        for seq in sorted(settlement.respool):
-            moved = self._db.execute(
-                "INSERT INTO reading (sensor, wall_us, boot_us, boot, synced, tries, fields)"
-                " SELECT sensor, wall_us, boot_us, boot, synced, tries + 1, fields"
-                " FROM reading WHERE seq = ? AND seq <= ?",
-                (seq, through),
-            ).rowcount
-            tally.update(added=moved, respooled=moved)
-            stayed += moved
-        for seq, refusal in sorted(settlement.refused.items()):
-            moved = self._db.execute(
-                "INSERT INTO dead_letter"
-                " (seq, sensor, wall_us, boot_us, boot, synced, fields, code, message)"
-                " SELECT seq, sensor, wall_us, boot_us, boot, synced, fields, ?, ?"
-                " FROM reading WHERE seq = ? AND seq <= ?",
-                (refusal.code, refusal.message, seq, through),
-            ).rowcount
-            tally["dead"] += moved
-            stayed += moved
-        removed = self._db.execute("DELETE FROM reading WHERE seq <= ?", (through,)).rowcount
-        tally.update(removed=removed, acknowledged=removed - stayed)
-
-    def _insert(self, readings: Sequence[Reading], tally: Counter[str]) -> None:
-        self._db.executemany(
-            "INSERT INTO reading (sensor, wall_us, boot_us, boot, synced, fields)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                (
-                    reading.sensor,
-                    reading.stamp.wall_us,
-                    reading.stamp.boot_us,
-                    self._boot(reading.stamp.boot_id),
-                    int(reading.stamp.synced),
-                    reading.fields,
-                )
-                for reading in readings
-            ),
-        )
-        tally.update(added=len(readings), committed=len(readings))
-
-    def _boot(self, boot_id: str) -> int:
-        if boot_id not in self._boots:
-            self._db.execute("INSERT OR IGNORE INTO boot (boot_id) VALUES (?)", (boot_id,))
-            sql = "SELECT id FROM boot WHERE boot_id = ?"
-            self._boots[boot_id] = self._db.execute(sql, (boot_id,)).fetchone()[0]
-        return self._boots[boot_id]
 
     def _save_counters(self, tally: Counter[str]) -> None:
         self._db.executemany(
@@ -329,17 +281,11 @@ class SpoolFile:
         """Drop the oldest dead letters, or else the oldest readings; how many went."""
         if count == 0:
             return 0
-        dropped = self._db.execute(
-            "DELETE FROM dead_letter WHERE id IN (SELECT id FROM dead_letter ORDER BY id LIMIT ?)",
-            (count,),
-        ).rowcount
+        dropped = rows.drop_dead_letters(self._db, count)
         tally["dropped_dead_letters"] += dropped
         if dropped:
             return dropped
-        dropped = self._db.execute(
-            "DELETE FROM reading WHERE seq IN (SELECT seq FROM reading ORDER BY seq LIMIT ?)",
-            (count,),
-        ).rowcount
+        dropped = rows.drop_readings(self._db, count)
         tally[self._full_reason] += dropped
         tally["removed"] += dropped
         return dropped

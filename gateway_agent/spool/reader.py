@@ -29,7 +29,8 @@ class SpoolReader:
         One reading comes even when it alone is larger. Raises sqlite3.DatabaseError.
         """
         cursor = self._db.execute(
-            "SELECT seq, sensor, wall_us, fields, tries FROM reading"
+            "SELECT seq, sensor, wall_us, fields, tries, synced, boot_us, boot_id, offset_us"
+            " FROM reading JOIN boot ON boot.id = reading.boot"
             " WHERE seq > ? ORDER BY seq LIMIT ?",
             (seq, limit),
         )
@@ -37,7 +38,7 @@ class SpoolReader:
         size = 0
         try:
             for found in cursor:
-                row = Row(*found)
+                row = _row(*found)
                 size += len(row.fields) + _ROW_OVERHEAD
                 if rows and size > max_bytes:
                     break
@@ -49,3 +50,17 @@ class SpoolReader:
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
+
+
+def _row(
+    seq: int,
+    sensor: str,
+    wall_us: int,
+    fields: str,
+    tries: int,
+    synced: int,
+    boot_us: int,
+    boot_id: str,
+    offset_us: int | None,
+) -> Row:
+    return Row(seq, sensor, wall_us, fields, tries, bool(synced), boot_us, boot_id, offset_us)

@@ -10,13 +10,21 @@ from gateway_agent.spool.journal import JournalEntry
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A reading in the spool; `tries` counts how often it was put back under a new `seq`."""
+    """A reading in the spool; `tries` counts how often it was put back under a new `seq`.
+
+    `wall_us` and `boot_us` are microseconds since 1970 and since the boot `boot_id`. `synced` tells
+    whether the wall time can be trusted, `offset_us` what makes one of the other, once it is known.
+    """
 
     seq: int
     sensor: str
     wall_us: int
     fields: str
     tries: int
+    synced: bool = True
+    boot_us: int = 0
+    boot_id: str = ""
+    offset_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,8 @@ class Work:
     counts: Counter[str] = field(default_factory=Counter)
     bookmarks: dict[str, str] = field(default_factory=dict)
     commands: list[JournalEntry] = field(default_factory=list)
+    offsets: dict[str, int] = field(default_factory=dict)
+    """By boot: microseconds between the time since that boot and the wall time."""
     renew_stream: bool = False
     replace_file: bool = False
 
@@ -70,6 +80,7 @@ class Work:
             or self.counts
             or self.bookmarks
             or self.commands
+            or self.offsets
             or self.renew_stream
             or self.replace_file
         )
@@ -94,3 +105,5 @@ class SpoolFigures:
     counters: Mapping[str, int] = field(default_factory=dict)
     disk_full: bool = False
     trouble: str | None = None
+    held: bool = False
+    """Whether readings wait for the clock to be synchronized."""

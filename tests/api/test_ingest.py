@@ -56,6 +56,12 @@ def test_batch_is_acknowledged_and_its_duplicates_are_dropped(boiler: Client) ->
     assert values(boiler) == [1, 2, 3]
 
 
+def test_doubt_about_the_time_is_kept_with_the_reading(boiler: Client) -> None:
+    assert sent(boiler, item(1) | {"time_quality": "unsynced"}, item(2)) == (2, [])
+    readings = boiler.get("sensors/boiler/data", "alice").json()
+    assert [reading.get("time_quality") for reading in readings] == ["unsynced", None]
+
+
 def test_gap_is_the_gateways_own(boiler: Client) -> None:
     assert sent(boiler, item(5), item(9)) == (9, [])
     assert sent(boiler, item(6)) == (9, [])

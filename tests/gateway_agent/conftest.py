@@ -42,6 +42,8 @@ denied_retry_max = "100ms"
 path = "spool.db"
 commit_interval = "20ms"
 {spool_lines}
+[clock]
+wait = "0s"
 {inputs}
 """
         )

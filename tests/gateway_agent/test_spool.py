@@ -64,9 +64,10 @@ def test_readings_of_one_interval_share_one_commit(
 ) -> None:
     spool = make_spool(commit_interval=0.2)
     commits: list[int] = []
-    original = spool._file.commit
+    file = spool._state.file
+    original = file.commit
     monkeypatch.setattr(
-        spool._file, "commit", lambda work: (commits.append(len(work.readings)), original(work))
+        file, "commit", lambda work: (commits.append(len(work.readings)), original(work))
     )
     for number in range(100):
         spool.put(reading(number), 0)
@@ -183,8 +184,8 @@ def test_batch_read_before_the_writer_noted_its_commit_is_not_ahead(make_spool: 
     assert spool.flush(5)
     batch = spool.take(10, 10_000)
     assert batch is not None
-    assert spool._file is not None
-    spool._file.last_seq = 2
+    assert spool._state.file is not None
+    spool._state.file.last_seq = 2
     assert not spool.is_ahead_of_file(batch, 3)
     assert spool.is_ahead_of_file(batch, 4)
 
@@ -230,7 +231,7 @@ def test_corruption_while_running_is_noticed_by_the_sender(
     for number in range(2000):
         spool.put(reading(number, 50), 1)
     spool.flush(10)
-    spool._file._checkpoint("TRUNCATE")
+    spool._state.file._checkpoint("TRUNCATE")
     ruin(tmp_path / "spool.db", "damaged page")
     assert spool.take(1000, 10**6) is None
     wait_for(lambda: spool.figures().depth == 0)
@@ -263,17 +264,17 @@ def test_file_of_another_program_stops_the_start(tmp_path: Path) -> None:
 def test_spool_that_cannot_be_written_is_tried_again(
     make_spool: MakeSpool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway_agent.spool.spool._RETRY_AFTER", 0.02)
+    monkeypatch.setattr("gateway_agent.spool.writer._RETRY_AFTER", 0.02)
     spool = make_spool()
     failures = iter([sqlite3.OperationalError("disk I/O error"), OSError("gone")])
-    original = spool._file.commit
+    original = spool._state.file.commit
 
     def flaky(work: object) -> None:
         if failure := next(failures, None):
             raise failure
         original(work)
 
-    monkeypatch.setattr(spool._file, "commit", flaky)
+    monkeypatch.setattr(spool._state.file, "commit", flaky)
     spool.put(reading(0), 0)
     wait_for(lambda: take_all(spool) == [1])
     assert spool.figures().trouble is None

@@ -136,7 +136,7 @@ def test_nothing_left_to_give_up_is_said_and_forgotten_later(
 def test_agent_starts_on_a_full_disk_and_keeps_readings_once_there_is_room(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway_agent.spool.spool._RETRY_AFTER", 0.02)
+    monkeypatch.setattr("gateway_agent.spool.writer._RETRY_AFTER", 0.02)
     others = fill(small_disk)
     spool = Spool(SpoolConfig(path=small_disk / "spool.db", commit_interval=0.01, queue=50), "m")
     spool.start()
