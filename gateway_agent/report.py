@@ -97,6 +97,7 @@ class Observer:
         self._errors: deque[tuple[str, str]] = deque(maxlen=_MOST_ERRORS)
         self._sender_error: str | None = None
         self._told: object = None
+        self._log = logging.getLogger(__name__)
 
     def will(self) -> bytes:
         """What is to be said when the agent is gone."""
@@ -105,18 +106,32 @@ class Observer:
     def look(self) -> bool:
         """Take note of what went wrong; whether there is news since the last report was made."""
         with self._lock:
-            return self._look(self._figures()) != self._told
+            figures = self._present()
+            return figures is not None and self._look(figures) != self._told
 
     def report(self) -> bytes:
         """The report of this moment."""
         with self._lock:
-            figures = self._figures()
+            figures = self._present()
+            if figures is None:
+                return json.dumps(self._known()).encode()
             self._told = self._look(figures)
             for limit in _TEXT_LIMITS:
                 found = json.dumps(self._document(figures, limit)).encode()
                 if len(found) <= _LARGEST:
                     break
             return found
+
+    def _present(self) -> Figures | None:
+        """The figures; None when they cannot be had, which must harm neither link nor reports."""
+        try:
+            return self._figures()
+        except Exception:  # noqa: BLE001 - parts may be replaced at this moment
+            self._log.debug("no figures for a report", exc_info=True)
+            return None
+
+    def _known(self) -> Document:
+        return {"gateway": self._id, "status": "online", "interval": self._interval}
 
     def _look(self, figures: Figures) -> object:
         for one in figures.inputs:
@@ -142,10 +157,8 @@ class Observer:
     def _document(self, figures: Figures, limit: int) -> Document:
         spool, types = figures.spool, self._types()
         return {
-            "gateway": self._id,
-            "status": "online",
+            **self._known(),
             "version": __version__,
-            "interval": self._interval,
             "uptime": round(time.monotonic() - self._began, 1),
             "clock": {"synchronized": figures.synced},
             "spool": {

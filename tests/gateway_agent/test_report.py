@@ -156,6 +156,15 @@ def test_report_of_very_many_failing_inputs_is_cut_to_what_the_platform_takes(be
     assert all(one["state"] == "failing" and one["error"] for one in report["inputs"])
 
 
+def test_report_without_figures_says_that_it_is_there(bench: Bench) -> None:
+    def lost() -> Figures:
+        raise RuntimeError("the parts are being replaced")
+
+    bench.observer._figures = lost
+    assert bench.report() == {"gateway": "greenhouse-1", "status": "online", "interval": 60.0}
+    assert not bench.observer.look()
+
+
 # The agent itself
 
 
