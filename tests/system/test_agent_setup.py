@@ -165,3 +165,69 @@ def test_scopes_that_are_missing_are_named(
     assert ran.returncode == code, ran.stderr
     assert said in ran.stdout + ran.stderr
     assert sensors() == before, "trying a key makes nothing"
+
+
+def agent(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gateway_agent", *arguments],
+        input=stdin,
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_simulated_readings_are_stored_and_leave_the_real_sensors_alone(
+    shared_server: ServerProcess, key: Key, tmp_path: Path
+) -> None:
+    config = tmp_path / "agent.toml"
+    made = agent(
+        *("init", "--yes", "--offline", "--config", str(config), "--id", "cellar-1"),
+        *("--url", f"{shared_server.url}/api", "--key-file", "-"),
+        stdin=":".join(key),
+    )
+    assert made.returncode == 0, made.stderr
+    written = config.read_text(encoding="utf-8").partition("[[input]]")[0]
+    config.write_text(
+        f'{written}[[input]]\ntype = "modbus"\nname = "boiler"\nurl = "tcp://192.0.2.1:502"\n'
+        'interval = "1s"\n[[input.point]]\nregister = 100\nfield = "flow"\nunits = "°C"\n',
+        encoding="utf-8",
+    )
+    ran = agent("simulate", "--config", str(config), "--for", "3s")
+    assert ran.returncode == 0, ran.stderr
+    with shared_server.wire(key) as wire:
+        sensor = wire.get("/api/v2/sensors/cellar-1-boiler-simulated").json()
+        readings = wire.readings("alice.cellar-1-boiler-simulated")
+        assert wire.get("/api/v2/sensors/cellar-1-boiler").status == 404
+    assert sensor["longName"].endswith("(simulated)")
+    assert sensor["description"].startswith("Simulated readings, nothing is measured.")
+    assert len(readings) >= 3
+    assert all(15 <= reading["flow"] <= 25 for reading in readings)
+
+
+def test_from_the_first_question_to_the_first_reading_takes_no_two_minutes(
+    shared_server: ServerProcess, key: Key, tmp_path: Path
+) -> None:
+    began = time.monotonic()
+    config = str(tmp_path / "agent.toml")
+    made = agent(
+        *("init", "--yes", "--config", config, "--id", "roof-1"),
+        *("--url", f"{shared_server.url}/api", "--key-file", "-"),
+        stdin=":".join(key),
+    )
+    assert made.returncode == 0, made.stderr
+    checked = agent("check", "--probe", "--config", config)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+    def has_arrived() -> bool:
+        with shared_server.wire(key) as wire:
+            answer = wire.get("/api/sensors/roof-1-system/data")
+            return answer.status == 200 and bool(answer.json())
+
+    with AgentProcess(tmp_path / "agent.toml") as process:
+        process.wait_until(has_arrived)
+        took = time.monotonic() - began
+        assert process.stop() == 0
+    print(f"{took:.1f} s without the typing")
+    assert took < 60
