@@ -4,7 +4,7 @@ import contextlib
 import os
 import secrets
 import sys
-from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +16,7 @@ from gateway_agent.cli.common import (
     default_config_path,
     default_spool_path,
 )
-from gateway_agent.cli.offers import WITHOUT_QUESTIONS, Section
+from gateway_agent.cli.offers import WITHOUT_QUESTIONS
 from gateway_agent.cli.questions import Answers, Given, WrongKey, settle
 from gateway_agent.cli.template import render_config
 from gateway_agent.credentials import CredentialsError
@@ -39,6 +39,7 @@ _FILE_OR_STDIN: Final = click.Path(path_type=Path, allow_dash=True)
 @config_option
 @click.option("--output", metavar="FILE", type=_FILE, help="The same as --config.")
 @click.option("--url", metavar="URL", help="Address of the platform's API.")
+@click.option("--mqtt", metavar="URL", help="Address of the platform's MQTT, to send over that.")
 @click.option("--key-id", metavar="ID", help="The key's id.")
 @click.option(
     "--key-password-file",
@@ -79,6 +80,7 @@ def init(
     config_file: Path,
     output: Path | None,
     url: str | None,
+    mqtt: str | None,
     key_id: str | None,
     key_password_file: Path | None,
     key_file: Path | None,
@@ -96,7 +98,9 @@ def init(
     password is never taken from an argument.
     """
     given = Given(
-        url, key_id, key_password_file, key_file, gateway_id, kinds, root=root, offline=offline
+        *(url, mqtt, key_id, key_password_file, key_file, gateway_id, kinds),
+        root=root,
+        offline=offline,
     )
     target = (output or config_file).absolute()
     try:
@@ -111,20 +115,21 @@ def init(
         raise click.ClickException(f"{error.filename}: {error.strerror}") from error
     is_default = target == default_config_path()
     option = "" if is_default else f" --config {_shown(output or config_file)}"
-    _tell_what_next(answers.inputs, option)
+    _tell_what_next(answers, option)
 
 
-def _tell_what_next(inputs: Sequence[Section], option: str) -> None:
+def _tell_what_next(answers: Answers, option: str) -> None:
+    inputs = answers.inputs
     if not inputs:
         click.echo("No input was chosen: write an [[input]] section before the start.")
-    extras = set()
+    extras = {"gateway-mqtt"} if answers.mqtt and find_spec("paho") is None else set()
     for section in inputs:
         try:
             find_kind(str(section.settings["type"]))
         except MissingLibraryError as error:
             extras.add(str(error).rpartition("[")[2].rstrip("]"))
     if extras:
-        click.echo(f"Install what reads them: pip install 'wotkit[{','.join(sorted(extras))}]'")
+        click.echo(f"Install what this needs: pip install 'wotkit[{','.join(sorted(extras))}]'")
     if any(section.settings["type"] != "system" for section in inputs):
         click.echo(f"Read every input once with: gateway-agent check --probe{option}")
     click.echo(f"Start the agent with: gateway-agent run{option}")
@@ -141,6 +146,7 @@ def _write_files(target: Path, spool: Path | None, answers: Answers, *, replace:
     text = render_config(
         gateway_id=answers.gateway_id,
         http=answers.address,
+        mqtt=answers.mqtt,
         credentials_file=credentials_file,
         spool=(spool or default_spool).absolute(),
         folder=target.parent,

@@ -1,7 +1,7 @@
 """Turns what was found on this machine into `[[input]]` sections, asking where that is needed."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import click
@@ -85,7 +85,8 @@ def _modbus(port: Found, baud: int) -> Section:
 
 def _plain(device: Found) -> Section:
     if device.kind == "serial":
-        return _serial(device, {"format": "nmea" if device.speaks_nmea else "json"})
+        section = _serial(device, {"format": "nmea" if device.speaks_nmea else "json"})
+        return replace(section, comment=f"{device.what}; the format is a guess")
     interval = "5s" if device.kind == "system" else "30s"
     return Section(device.what, {"type": device.kind, "interval": interval})
 

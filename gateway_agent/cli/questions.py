@@ -22,7 +22,7 @@ from gateway_agent.credentials import (
 from gateway_agent.found import find_devices
 from gateway_agent.outputs.client import PlatformClient
 from gateway_agent.outputs.trial import missing_scopes, try_address, try_key
-from gateway_agent.settings import http_url
+from gateway_agent.settings import broker_url, http_url
 
 _API: Final = "/api"
 
@@ -32,6 +32,8 @@ class Given:
     """What the options said; None is asked for."""
 
     url: str | None
+    mqtt: str | None
+    """Never asked for: HTTP does it alone."""
     key_id: str | None
     key_password_file: Path | None
     key_file: Path | None
@@ -58,6 +60,7 @@ class Answers:
     may_register: bool = True
     """Whether the key can make the sensors that are missing."""
     inputs: Sequence[Section] = field(default=())
+    mqtt: str | None = None
 
 
 class WrongKey(Exception):
@@ -77,13 +80,15 @@ def settle(given: Given, *, yes: bool) -> Answers:
         _checked_name(given.gateway_id)
     if given.url is not None:
         http_url(given.url)
+    if given.mqtt is not None:
+        broker_url(given.mqtt)
     read = _read_key(given) if given.has_key else None
     address = _settle_address(given)
     key, may_register = _settle_key(given, address, read)
     name = _settle_name(given, may_ask=may_ask)
     found = find_devices(given.root)
     inputs = take(found, given.kinds or ("system",)) if given.kinds or not may_ask else offer(found)
-    return Answers(address, key, name, may_register, inputs)
+    return Answers(address, key, name, may_register, inputs, given.mqtt)
 
 
 def _settle_address(given: Given) -> str:

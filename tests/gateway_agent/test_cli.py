@@ -366,3 +366,16 @@ def test_init_keeps_the_old_credentials_private(tmp_path: Path, platform: StandI
     for name in ("demo-agent.credentials", "demo-agent.credentials.old"):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
     assert (tmp_path / "demo-agent.credentials.old").read_text() == "other:key\n"
+
+
+def test_init_writes_the_address_of_mqtt_and_refuses_a_wrong_one(
+    tmp_path: Path, platform: StandInPlatform
+) -> None:
+    arguments = init_arguments(tmp_path, platform)
+    result = call(*arguments, "--mqtt", "https://platform.example")
+    assert result.exit_code == 1
+    assert "mqtt://" in result.output
+    assert call(*arguments, "--mqtt", "mqtts://platform.example:8883").exit_code == 0
+    broker = load_config(tmp_path / "demo-agent.toml").platform.mqtt
+    assert broker is not None
+    assert broker.geturl() == "mqtts://platform.example:8883"
