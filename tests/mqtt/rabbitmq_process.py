@@ -17,12 +17,6 @@ CONFIGURATION = """\
 listeners.tcp.default = 127.0.0.1:{amqp}
 mqtt.listeners.tcp.default = 127.0.0.1:{mqtt}
 mqtt.allow_anonymous = false
-auth_backends.1 = http
-auth_http.http_method = post
-auth_http.user_path = {asked}/internal/mqtt/rabbitmq/user
-auth_http.vhost_path = {asked}/internal/mqtt/rabbitmq/vhost
-auth_http.resource_path = {asked}/internal/mqtt/rabbitmq/resource
-auth_http.topic_path = {asked}/internal/mqtt/rabbitmq/topic
 log.console = true
 """
 PLUGINS = "[rabbitmq_mqtt,rabbitmq_auth_backend_http].\n"
@@ -31,17 +25,15 @@ STOP_SECONDS = 30
 
 
 class RabbitMq:
-    """A broker that asks a server at ``asked`` who may do what."""
+    """A broker whose configuration says whom it asks who may do what."""
 
-    def __init__(self, folder: Path, asked: str) -> None:
+    def __init__(self, folder: Path, asks: str) -> None:
         folder.mkdir()
         self.mqtt_port = free_port()
         self._log = folder / "rabbitmq.log"
         self._names = free_port()
         configuration = folder / "rabbitmq.conf"
-        configuration.write_text(
-            CONFIGURATION.format(amqp=free_port(), mqtt=self.mqtt_port, asked=asked)
-        )
+        configuration.write_text(CONFIGURATION.format(amqp=free_port(), mqtt=self.mqtt_port) + asks)
         (folder / "plugins").write_text(PLUGINS)
         (folder / "environment.conf").touch()
         self._environment = {

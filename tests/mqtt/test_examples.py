@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -15,15 +14,15 @@ import pytest
 
 from tests import node_packages
 from tests.mqtt.conftest import OPTIONS, SECONDS, MqttServer, prepare
+from tests.mqtt.guide import example, examples
 from tests.system.server_process import PASSWORD, Key, wait_until
 from wotkit.config import SETTINGS
 from wotkit.mqtt.topics import publishable, subscribable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "wotkit" / "web" / "docs" / "mqtt.md"
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 KEY_ID, KEY_PASSWORD = "0123456789abcdef", "…"
 """As they stand in programs; in commands and topics it is their names."""
 ALICE = ("alice", PASSWORD)
@@ -35,13 +34,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MqttServer]:
         prepare(found)
         found.command("sensor", "create", "greenhouse", "--user", "alice")
         yield found
-
-
-def example(language: str, having: str) -> str:
-    """The one example with these words."""
-    texts = [text for name, text in BLOCK.findall(PAGE.read_text()) if name == language]
-    (found,) = [text for text in texts if having in text]
-    return str(found)
 
 
 def filled(text: str, server: MqttServer, key: Key) -> str:
@@ -168,8 +160,8 @@ def test_flow_of_node_red_is_whole_and_uses_topics_of_its_key() -> None:
 
 def test_settings_in_the_guide_exist() -> None:
     known = {setting.name for setting in SETTINGS}
-    texts = [text for language, text in BLOCK.findall(PAGE.read_text()) if language == "toml"]
-    assert texts
+    texts = examples("toml")
+    assert len(texts) >= 3
     for text in texts:
         for section, values in tomllib.loads(text).items():
             assert {f"{section}.{name}" for name in values} <= known

@@ -13,6 +13,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from tests.mqtt.conftest import SECONDS, Client, MqttServer, prepare
+from tests.mqtt.guide import example
 from tests.mqtt.mosquitto_process import Mosquitto
 from tests.system.server_process import WOTKIT, ServerProcess, wait_until
 from wotkit.auth import passwords
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 BRIDGE = "the-bridge"
 BRIDGE_PASSWORD = "correct horse"
-ACCESS = "allow_anonymous false\npassword_file {folder}/passwords\nacl_file {folder}/acl"
+ACCESS = example("conf", "password_file").replace("/etc/mosquitto/wotkit", "{folder}")
 
 
 def test_hash_is_in_mosquittos_form_and_that_of_the_secret() -> None:

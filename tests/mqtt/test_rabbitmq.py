@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.mqtt.conftest import OPTIONS, SECONDS, V311, Client, MqttServer, prepare
+from tests.mqtt.guide import example
 from tests.mqtt.rabbitmq_process import PROGRAM, RabbitMq
 from tests.system.server_process import Key, wait_until
 
@@ -27,7 +28,7 @@ REFUSED = 0x80
 def test_rabbitmq_lets_keys_use_their_own_topics_until_they_are_revoked(tmp_path: Path) -> None:
     with (
         MqttServer(tmp_path / "data", *OPTIONS) as server,
-        RabbitMq(tmp_path / "rabbitmq", server.url) as broker,
+        RabbitMq(tmp_path / "rabbitmq", _as_the_guide_says(server)) as broker,
     ):
         prepare(server)
         key, other = server.add_key("alice"), server.add_key("charlie")
@@ -57,6 +58,10 @@ def test_rabbitmq_lets_keys_use_their_own_topics_until_they_are_revoked(tmp_path
             server.command("key", "revoke", key.key_id)
             _assert_refused(again, again.topic("ack"))
         _assert_shut_out(client(key, "gw3"))
+
+
+def _as_the_guide_says(server: MqttServer) -> str:
+    return example("ini", "auth_http").replace("http://127.0.0.1:8080", server.url)
 
 
 def _assert_shut_out(client: Client) -> None:
