@@ -87,6 +87,21 @@ def test_catalog_that_cannot_be_read_is_said(client: Client, catalog: Catalog) -
     assert client.get("/readyz").status_code == 200
 
 
+def test_metrics_are_served_when_the_catalog_cannot_be_read(
+    client: Client, catalog: Catalog
+) -> None:
+    waiting = "wotkit_mqtt_commands_waiting 0.0"
+    assert waiting in client.get("/metrics").text
+    with closing(sqlite3.connect(catalog.path, isolation_level=None)) as other:
+        other.execute("ALTER TABLE mqtt_delivery RENAME TO mislaid")
+        answer = client.get("/metrics")
+        assert answer.status_code == 200
+        assert "wotkit_mqtt_connections 0.0" in answer.text
+        assert "wotkit_mqtt_commands_waiting" not in answer.text
+        other.execute("ALTER TABLE mislaid RENAME TO mqtt_delivery")
+    assert waiting in client.get("/metrics").text
+
+
 def test_good_answer_is_believed_for_a_while_only(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 PROBE_SECONDS: Final = 5.0
 """How long a good answer to the probe is believed."""
 PATIENCE_SECONDS: Final = 5.0
+SCRAPE_SECONDS: Final = 1.0
+"""How long metrics wait for the catalog; what it does not tell is left out."""
 
 
 class Health(Struct):
@@ -119,8 +121,9 @@ class MetricsResource:
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Answer the metrics of this process."""
         try:
-            self._mqtt.commands_waiting = await self._catalog.reading(commands.waiting)
-        except WotkitError:
+            async with asyncio.timeout(SCRAPE_SECONDS):
+                self._mqtt.commands_waiting = await self._catalog.reading(commands.waiting)
+        except Exception:  # noqa: BLE001  # whatever it is, the rest can be told
             self._mqtt.commands_waiting = None
         resp.content_type = CONTENT_TYPE_LATEST
         resp.data = generate_latest(self._registry)
