@@ -42,7 +42,11 @@ def check(config_file: Path, limit: str, *, offline: bool, do_probe: bool) -> No
     except ValueError as error:
         raise click.UsageError(f"--limit {error}") from error
     inputs = ", ".join(settings.name for settings in config.inputs)
-    click.echo(f"ok     configuration: gateway {config.gateway.id}, inputs {inputs}")
+    actuators = ", ".join(settings.sensor for settings in config.actuators)
+    click.echo(
+        f"ok     configuration: gateway {config.gateway.id}, inputs {inputs}"
+        + (f", actuators {actuators}" if actuators else "")
+    )
     problems = [_check_credentials(config), _check_spool(config)]
     if not offline and problems[0] is None:
         problems.append(_check_platform(config))
@@ -84,20 +88,32 @@ def _check_platform(config: Config) -> str | None:
         return f"platform: {config.platform.ca_file}: {error.strerror}"
     try:
         problem = try_key(client)
-        missing = [] if problem else missing_scopes(client)
+        missing = [] if problem else missing_scopes(client, _scopes(config))
     finally:
         client.close()
     if problem:
         return f"platform: {problem}"
     if "write" in missing:
         return "platform: the key may not write; give it the scope write"
-    if missing and config.platform.auto_create:
+    if "control" in missing:
+        return "platform: actuators need a key with the scope control"
+    if missing:
         return (
             f"platform: auto_create needs a key with the scope {' and '.join(missing)}; "
             "or set auto_create = false"
         )
     click.echo(f"ok     platform: {config.platform.http} takes the key")
     return None
+
+
+def _scopes(config: Config) -> list[str]:
+    """What the key must allow for this configuration."""
+    scopes = ["write"]
+    if config.actuators:
+        scopes.append("control")
+    if config.platform.auto_create:
+        scopes += ["read", "manage"]
+    return scopes
 
 
 def _probe(config: Config, limit: float) -> str | None:

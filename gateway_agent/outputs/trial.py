@@ -3,6 +3,7 @@
 Nothing is stored by it: what is sent to where one may write or manage is empty, and refused.
 """
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final
 
@@ -14,6 +15,7 @@ _NEEDS_SCOPE: Final[dict[str, tuple[str, str, bytes | None]]] = {
     "read": ("GET", _SENSORS, None),
     "write": ("POST", "v2/ingest", b"{}"),
     "manage": ("POST", "v2/sensors", b"{}"),
+    "control": ("GET", "v1/control/sub/0?wait=0", None),
 }
 """By scope a request that is refused with 403 without it, and does nothing with it."""
 
@@ -44,10 +46,13 @@ def try_address(client: PlatformClient) -> str | None:
     return _NOT_THE_API if response.status == HTTPStatus.OK else trouble(response).reason
 
 
-def missing_scopes(client: PlatformClient) -> list[str]:
-    """Which of the scopes read, write and manage a good key lacks."""
+def missing_scopes(
+    client: PlatformClient, scopes: Iterable[str] = ("read", "write", "manage")
+) -> list[str]:
+    """Which of some scopes (read, write, manage, control) a good key lacks."""
     missing = []
-    for scope, (method, path, body) in _NEEDS_SCOPE.items():
+    for scope in scopes:
+        method, path, body = _NEEDS_SCOPE[scope]
         response = client.request(method, path, body)
         if isinstance(response, Response) and response.status == HTTPStatus.FORBIDDEN:
             missing.append(scope)

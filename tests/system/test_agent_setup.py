@@ -231,3 +231,25 @@ def test_from_the_first_question_to_the_first_reading_takes_no_two_minutes(
         assert process.stop() == 0
     print(f"{took:.1f} s without the typing")
     assert took < 60
+
+
+def test_check_names_the_scope_that_actuators_need(
+    shared_server: ServerProcess, tmp_path: Path
+) -> None:
+    config = tmp_path / "agent.toml"
+    for scopes, code in (((), 0), (("--scope", "write"), 1)):
+        key = shared_server.add_key("alice", *scopes)
+        (tmp_path / "credentials").write_text(":".join(key))
+        (tmp_path / "credentials").chmod(0o600)
+        config.write_text(
+            f'[gateway]\nid = "shed-1"\n[platform]\nhttp = "{shared_server.url}/api"\n'
+            'credentials_file = "credentials"\nauto_create = false\n[spool]\npath = "spool.db"\n'
+            '[[input]]\ntype = "sim"\n[[actuator]]\ntype = "command"\nsensor = "pump"\n'
+            'command = ["true"]\n',
+            encoding="utf-8",
+        )
+        checked = agent("check", "--config", str(config))
+        assert checked.returncode == code, checked.stderr
+        assert "inputs sim, actuators pump" in checked.stdout
+        said = "actuators need a key with the scope control" in checked.stderr
+        assert said == bool(code)
