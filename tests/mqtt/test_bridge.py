@@ -187,6 +187,26 @@ def test_command_reaches_a_gateway_that_has_published(
     wait_until(is_acknowledged, SECONDS, "the result")
 
 
+def test_gateway_at_the_broker_appears_and_its_will_speaks_for_it(
+    server: MqttServer, broker: Mosquitto, key: Key
+) -> None:
+    def status() -> str:
+        with server.wire(key) as wire:
+            answer = wire.get("/api/v2/gateways/behind-the-broker")
+        return str(answer.json()["status"]) if answer.status == 200 else "unknown"
+
+    will = '{"gateway": "behind-the-broker", "status": "offline"}'
+    gateway = Client(broker, key, will=will)  # type: ignore[arg-type]  # it has a port, too
+    gateway.start()
+    gateway.publish("status", will.replace("offline", "online"))
+    wait_until(lambda: status() == "online", SECONDS, "online")
+    socket = gateway.paho.socket()
+    assert socket is not None
+    gateway.paho.loop_stop()
+    socket.close()  # without a word
+    wait_until(lambda: status() == "offline", SECONDS, "offline")
+
+
 def test_command_without_subscriber_waits_until_the_gateway_is_back(
     server: MqttServer, gateway: Client, key: Key
 ) -> None:
