@@ -166,7 +166,7 @@ class _Trial:
             for name, value in json.loads(reading.fields).items():
                 key = (sample.sensor, name)
                 units = self._units.get(key, "")
-                self._found[key] = Measurement(self._name, *key, value, units, seconds)
+                self._found.setdefault(key, Measurement(self._name, *key, value, units, seconds))
 
     def _fail(self, message: str) -> None:
         text = redact(message)[:_LONGEST_ERROR]

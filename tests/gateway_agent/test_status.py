@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from agent_process import AgentProcess
 from click.testing import CliRunner
 
 from gateway_agent.cli import main
@@ -12,7 +13,7 @@ from gateway_agent.config import Config, load_config
 from gateway_agent.inputs.runner import InputFigures
 from gateway_agent.outputs.sender import SenderFigures
 from gateway_agent.spool import SpoolFigures, SpoolLock
-from gateway_agent.status import StatusFile, read_status
+from gateway_agent.status import Document, StatusFile, read_status
 
 
 @pytest.fixture
@@ -106,3 +107,22 @@ def test_actuators_and_the_output_in_use_are_shown(config: Config, running: Stat
     assert lines[-2] == "actuator lamp: not set yet, no safe state, no command yet"
     assert lines[-1].startswith("actuator valve: not set yet, safe state off, last command ")
     assert lines[-1].endswith("ago: failed, 1 failed, the last: OSError: gone")
+
+
+def test_actuator_of_a_running_agent_is_in_its_status(write_config: Callable[..., Path]) -> None:
+    config = write_config(
+        '[[input]]\ntype = "sim"\n[[actuator]]\ntype = "command"\nsensor = "pump"\n'
+        'command = ["true", "{value}"]\nsafe_state = "off"\n'
+    )
+
+    def actuators() -> list[Document]:
+        found: list[Document] = agent.status().get("actuators", [])
+        return found
+
+    with AgentProcess(config) as agent:
+        agent.wait_until(lambda: any(actuator["value"] for actuator in actuators()))
+        (actuator,) = actuators()
+        assert agent.status()["output"]["via"] == "http"
+        assert agent.stop() == 0
+    assert (actuator["sensor"], actuator["value"], actuator["safe_state"]) == ("pump", "off", "off")
+    assert actuator["last_command"] is None
