@@ -13,9 +13,14 @@ from gateway_agent.inputs.hwmon import find_thermometers
 
 _ONEWIRE: Final = re.compile(r"(?:10|22|28|3b|42)-[0-9a-f]{12}")
 _GPS: Final = re.compile(r"gps|gnss|u-?blox|glonass", re.IGNORECASE)
+_NO_SENSOR: Final = re.compile(
+    r"zig-?bee|z-?wave|conbee|skyconnect|slzb|cc25\d\d|cc26\d\d|modem|huawei|quectel|sierra|simcom",
+    re.IGNORECASE,
+)
+"""Names of sticks that another program drives: radios and modems."""
 _PLUGGED: Final = ("ttyUSB*", "ttyACM*")
 _ON_BOARD: Final = ("serial[0-9]", "ttyAMA*")
-_DISPLAY: Final = re.compile(r"ddc|hdmi|drm|gmbus|aux|display|fef0[49]500", re.IGNORECASE)
+_DISPLAY: Final = re.compile(r"ddc|hdmi|drm|gmbus|aux|display|fef0[49]500|107d508", re.IGNORECASE)
 """Names of i2c buses that lead to a monitor, where no sensor is."""
 
 
@@ -74,7 +79,13 @@ def _serial_ports(dev: Path) -> Iterator[Found]:
     for name in _names(by_id, "*"):
         named.add((by_id / name).resolve().name)
         device = f"/dev/serial/by-id/{name}"
-        yield Found("serial", device, f"serial port {device}", speaks_nmea=bool(_GPS.search(name)))
+        yield Found(
+            "serial",
+            device,
+            f"serial port {device}",
+            is_likely=not _NO_SENSOR.search(name),
+            speaks_nmea=bool(_GPS.search(name)),
+        )
     for patterns, is_likely in ((_PLUGGED, True), (_ON_BOARD, False)):
         for pattern in patterns:
             for name in _names(dev, pattern):

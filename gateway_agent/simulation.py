@@ -39,6 +39,7 @@ def simulated(config: Config, *, real_names: bool) -> Config:
             for settings in config.inputs
         ),
         actuators=(),
+        clock=replace(config.clock, wait=0.0),
     )
 
 

@@ -65,7 +65,8 @@ _FILE_OR_STDIN: Final = click.Path(path_type=Path, allow_dash=True)
     "kinds",
     multiple=True,
     type=click.Choice((*WITHOUT_QUESTIONS, "all")),
-    help="Take all of this kind that is found here, without a question; may be repeated.",
+    help="Take what is found of this kind, without a question; may be repeated. all: wherever a "
+    "sensor is likely.",
 )
 @click.option(
     "--root",

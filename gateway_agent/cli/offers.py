@@ -26,9 +26,13 @@ class Section:
 
 
 def take(found: Iterable[Found], kinds: Sequence[str]) -> list[Section]:
-    """The sections of some kinds, or of `all`, without a question."""
-    wanted = WITHOUT_QUESTIONS if "all" in kinds else kinds
-    return _named(_plain(device) for device in found if device.kind in wanted)
+    """The sections of some kinds without a question, or of `all` where a sensor is likely."""
+    return _named(
+        _plain(device)
+        for device in found
+        if device.kind in kinds
+        or ("all" in kinds and device.is_likely and device.kind in WITHOUT_QUESTIONS)
+    )
 
 
 def offer(found: Iterable[Found]) -> list[Section]:

@@ -76,9 +76,19 @@ def test_bus_of_a_monitor_is_left_out_and_what_the_kernel_drives_is_told(pi: Pat
     assert bus.what == ("i2c bus 1 (bcm2835 (i2c@7e804000)), where the kernel itself drives ds3231")
 
 
-def test_all_that_needs_no_question_is_taken(pi: Path) -> None:
+def test_radio_of_another_program_is_not_read_unless_wanted(tmp_path: Path) -> None:
+    name = "usb-ITEAD_SONOFF_Zigbee_3.0_USB_Dongle_Plus_V2-if00"
+    write(tmp_path / "dev/serial/by-id" / name, "")
+    (stick,) = of("serial", find_devices(tmp_path))
+    assert not stick.is_likely
+    assert [s.settings["type"] for s in take([stick], ["all"])] == []
+
+
+def test_all_that_is_likely_and_needs_no_question_is_taken(pi: Path) -> None:
     sections = take(find_devices(pi), ["all"])
     names = [section.settings.get("name", section.settings["type"]) for section in sections]
-    assert names == ["system", "onewire", "gps", "serial", "serial-2"]
+    assert names == ["system", "onewire", "gps", "serial"]
     assert sections[2].settings["format"] == "nmea"
+    ports = [section.settings["port"] for section in take(find_devices(pi), ["serial"])]
+    assert ports[-1] == "/dev/serial0", "what is asked for by name is taken"
     assert [s.settings["type"] for s in take(find_devices(pi), ["onewire"])] == ["onewire"]
