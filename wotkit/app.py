@@ -391,7 +391,7 @@ def create_resources(parts: Parts) -> routes.Resources:
         grant=GrantResource(catalog, callers),
         gateways=GatewaysResource(catalog, callers),
         gateway=GatewayResource(catalog, callers),
-        gateway_status=GatewayStatusResource(catalog, callers),
+        gateway_status=GatewayStatusResource(catalog, callers, settings.ingest),
         oauth_token=TokenResource(catalog, settings, parts.authenticator),
         oauth_revoke=RevokeResource(catalog, settings),
         oauth_introspect=IntrospectResource(catalog, settings),

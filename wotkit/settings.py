@@ -205,6 +205,9 @@ class IngestSettings(Struct, frozen=True, kw_only=True):
     max_depth: Annotated[
         int, _count("Levels of lists and objects inside the value of an undeclared field.")
     ] = 8
+    max_gateways: Annotated[
+        int, _count("Gateways of one user that are known by their reports; more are refused.")
+    ] = 2_000
     resend_days: Annotated[float, _seconds("Days an Idempotency-Key is remembered.")] = 7.0
 
 

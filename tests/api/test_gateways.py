@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
+from tests.api.conftest import running
 from wotkit import times
 from wotkit.catalog.models import Gateway, changed
 
 if TYPE_CHECKING:
     from tests.api.conftest import Client, MakeKey, People
     from wotkit.catalog import Catalog
+    from wotkit.settings import Settings
 
 GATEWAYS = "/api/v2/gateways"
 REPORT = {
@@ -227,6 +230,19 @@ def test_invalid_report_is_refused_with_its_place(
     assert answer.status_code == 400, answer.text
     assert list(answer.json()["error"]["moreInfo"]) == [place], answer.text
     assert names(client) == []
+
+
+def test_gateways_beyond_the_limit_are_refused(client: Client, settings: Settings) -> None:
+    ingest = msgspec.structs.replace(settings.ingest, max_gateways=2)
+    with running(msgspec.structs.replace(settings, ingest=ingest)) as other:
+        report(other, "one")
+        report(other, "two")
+        answer = other.put(f"{GATEWAYS}/three/status", "alice", REPORT)
+        assert answer.status_code == 403, answer.text
+        assert "at most 2 gateways" in answer.text
+        report(other, "two")
+        report(other, "three", "charlie")
+    assert names(client) == ["one", "two"]
 
 
 def test_name_that_no_gateway_may_have_is_refused(client: Client) -> None:

@@ -32,7 +32,7 @@ def report(wotkit: Wotkit, name: str, user: str = "alice", **more: Any) -> None:
     def work() -> None:
         caller = credentials.candidate(user)
         assert caller is not None
-        gateways.note(caller.identity, gateway_reports.read(REPORT | more, name))
+        gateways.note(caller.identity, gateway_reports.read(REPORT | more, name), most=9)
 
     with closing(Catalog(wotkit.data)) as catalog:
         catalog.write(work)

@@ -33,7 +33,7 @@ def report(server: Server, name: str = "greenhouse-1", **more: Any) -> None:
     def work() -> None:
         caller = credentials.candidate("alice")
         assert caller is not None
-        gateways.note(caller.identity, gateway_reports.read(REPORT | more, name))
+        gateways.note(caller.identity, gateway_reports.read(REPORT | more, name), most=200)
 
     server.catalog.write(work)
 

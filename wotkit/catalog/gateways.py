@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
     from wotkit.catalog.audit import Actor
     from wotkit.catalog.identity import Identity
-
-MOST: Final = 2000
-"""Gateways of one user."""
 
 
 class GatewayRow(Struct, frozen=True, kw_only=True):
@@ -67,7 +64,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     limit: int | None = 1000
 
 
-def note(identity: Identity, report: Report, *, interval: float | None = None) -> None:
+def note(identity: Identity, report: Report, *, most: int, interval: float | None = None) -> None:
     """Keep what a gateway says of itself.
 
     One that was not known appears; the will of one that was deleted does not bring it back.
@@ -75,6 +72,7 @@ def note(identity: Identity, report: Report, *, interval: float | None = None) -
     Args:
         identity: by whose credentials it came.
         report: what it says, with its name.
+        most: gateways that a user may have.
         interval: seconds within which it reports again, where it does not say so itself; None
             means that it need not.
 
@@ -101,10 +99,12 @@ def note(identity: Identity, report: Report, *, interval: float | None = None) -
         return
     if not online:
         return
-    _add(identity, {"name": report.gateway, "first_seen": now, "since": now, **columns})
+    _add(identity, most, {"name": report.gateway, "first_seen": now, "since": now, **columns})
 
 
-def note_status(key_id: str, payload: str, identity: Identity, report: Report | None) -> None:
+def note_status(
+    key_id: str, payload: str, identity: Identity, report: Report | None, most: int
+) -> None:
     """Keep what came on a status topic: for who follows that, and for the gateway's page.
 
     Raises:
@@ -112,13 +112,13 @@ def note_status(key_id: str, payload: str, identity: Identity, report: Report | 
     """
     mqtt_sessions.set_status(key_id, payload)
     if report is not None:
-        note(identity, report)
+        note(identity, report, most=most)
 
 
-def _add(identity: Identity, columns: dict[str, Any]) -> None:
+def _add(identity: Identity, most: int, columns: dict[str, Any]) -> None:
     count = Gateway.select(fn.COUNT(Gateway.id)).where(Gateway.owner == identity.user_id)
-    if rows(count)[0][0] >= MOST:
-        raise CannotPerform(f"a user may have at most {MOST} gateways; delete some")
+    if rows(count)[0][0] >= most:
+        raise CannotPerform(f"a user may have at most {most} gateways; delete some")
     Gateway.insert(id=next_id("gateway"), owner=identity.user_id, **columns).execute()
 
 

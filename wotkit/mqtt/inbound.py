@@ -65,6 +65,7 @@ class Inbound:
         self._ingest = ingest
         self._directory = directory
         self._max_items = settings.max_readings
+        self._max_gateways = settings.max_gateways
 
     def quick(self, identity: Identity, topic: Topic, payload: bytes) -> list[NewReading] | None:
         """Return checked readings where nothing must be waited for; None means: :meth:`readings`.
@@ -147,7 +148,9 @@ class Inbound:
         report = gateway_reports.of_payload(text, key_id)
         if WRITE not in identity.scopes:
             report = None
-        await self._catalog.writing(gateways.note_status, key_id, text, identity, report)
+        await self._catalog.writing(
+            gateways.note_status, key_id, text, identity, report, self._max_gateways
+        )
         return Reply(Kind.STATUS, payload)
 
     async def _result(self, identity: Identity, payload: bytes) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from wotkit.api.caller import Callers
     from wotkit.catalog import Catalog
     from wotkit.catalog.gateways import GatewayRow
+    from wotkit.settings import IngestSettings
 
 TAG: Final = "Gateways"
 INTERVAL: Final = 60.0
@@ -167,9 +168,10 @@ class GatewayResource:
 class GatewayStatusResource:
     """``/api/v2/gateways/{gateway}/status``."""
 
-    def __init__(self, catalog: Catalog, callers: Callers) -> None:
+    def __init__(self, catalog: Catalog, callers: Callers, settings: IngestSettings) -> None:
         self._catalog = catalog
         self._callers = callers
+        self._most = settings.max_gateways
 
     @operation(
         tag=TAG,
@@ -193,7 +195,9 @@ class GatewayStatusResource:
         if report.gateway != gateway:
             why = "is another one than in the path"
             raise ValidationFailed(f"gateway {why}", more={"gateway": why})
-        await self._catalog.writing(gateways.note, identity, report, interval=INTERVAL)
+        await self._catalog.writing(
+            gateways.note, identity, report, most=self._most, interval=INTERVAL
+        )
         answer_nothing(resp)
 
 
