@@ -1,5 +1,6 @@
 """Reads every point of every input once, to see whether all of it works."""
 
+import contextlib
 import json
 import threading
 import time
@@ -124,7 +125,11 @@ class _Trial:
         try:
             source = create_input(self._settings, self._context)
             self._source = source
+            with contextlib.suppress(Exception):  # some only know when they are open
+                self._declare(source.sensors())
             source.open()
+            with self._lock:
+                self._units = {}
             self._declare(source.sensors())
             while not self._stopping.is_set() and not self._read(source):
                 self._stopping.wait(self._pause)

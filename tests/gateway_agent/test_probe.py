@@ -85,6 +85,7 @@ def test_hung_device_delays_no_other_and_is_named(write_config: WriteConfig, sil
     assert result.exit_code == 1
     assert "nothing came within 1 s" in result.stdout
     assert "wrong  inputs: boiler\n" in result.stderr
+    assert table(result)["boiler", "flow"][1:3] == ["test-gateway-boiler", "flow"]
     assert table(result)["sim", "value"]
 
 
@@ -170,3 +171,25 @@ def test_check_names_the_scope_that_a_key_lacks(
     platform.may_write = False
     result = CliRunner().invoke(main, ["check", "--config", str(config)])
     assert "the key may not write" in result.stderr
+
+
+def test_points_of_a_device_that_cannot_be_opened_are_named(write_config: WriteConfig) -> None:
+    config = write_config(
+        '[[input]]\ntype = "serial"\nport = "/dev/ttyNone"\nformat = "csv"\n'
+        '[[input.point]]\nkey = "1"\nfield = "flow"\n[[input.point]]\nkey = "2"\nfield = "power"\n'
+    )
+    result = check(config)
+    assert result.exit_code == 1
+    found = table(result)
+    assert {("serial", "flow"), ("serial", "power")} <= found.keys()
+    assert result.stdout.count("No such file or directory") == 2
+
+
+def test_columns_of_a_replayed_file_are_those_of_the_file(
+    write_config: WriteConfig, tmp_path: Path
+) -> None:
+    (tmp_path / "values.csv").write_text("flow,power\n1.5,7\n")
+    config = write_config('[[input]]\ntype = "sim"\nmode = "replay"\nfile = "values.csv"\n')
+    result = check(config)
+    assert result.exit_code == 0, result.stdout
+    assert table(result).keys() == {("sim", "flow"), ("sim", "power")}
