@@ -176,11 +176,17 @@ def _write(file: Path, text: str, mode: int, *, replace: bool) -> None:
 
 
 def _write_whole(file: Path, text: str, mode: int) -> None:
-    """Write so that the file is the old one or the new one whatever happens, never a part."""
+    """Write so that the file is the old one or the new one whatever happens, never a part.
+
+    It stays the property of whose it was: of the service's user, when root replaces its key.
+    """
+    owner = file.stat() if file.exists() else None
     fresh = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            if owner is not None and os.geteuid() == 0:
+                os.fchown(stream.fileno(), owner.st_uid, owner.st_gid)
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())

@@ -379,3 +379,17 @@ def test_init_writes_the_address_of_mqtt_and_refuses_a_wrong_one(
     broker = load_config(tmp_path / "demo-agent.toml").platform.mqtt
     assert broker is not None
     assert broker.geturl() == "mqtts://platform.example:8883"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_key_that_root_replaces_stays_the_property_of_the_service(
+    tmp_path: Path, platform: StandInPlatform
+) -> None:
+    arguments = init_arguments(tmp_path, platform)
+    credentials = tmp_path / "demo-agent.credentials"
+    credentials.write_text("other:key\n")
+    os.chown(credentials, 12345, 12345)
+    assert call(*arguments, "--yes").exit_code == 0
+    state = credentials.stat()
+    assert credentials.read_text() == KEY + "\n"
+    assert (state.st_uid, state.st_gid, stat.S_IMODE(state.st_mode)) == (12345, 12345, 0o600)
