@@ -30,7 +30,7 @@ from gateway_agent.settings import (
 )
 from gateway_agent.toml_lines import LineIndex
 
-SECTIONS: Final = ("gateway", "platform", "spool", "clock", "input", "actuator")
+SECTIONS: Final = ("gateway", "platform", "spool", "clock", "health", "input", "actuator")
 GATEWAY_ID: Final = r"[a-z_][a-z0-9_-]{0,39}"
 
 
@@ -157,6 +157,18 @@ class ClockConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HealthConfig:
+    """Section `[health]`: what other programs on this machine may ask."""
+
+    port: Annotated[
+        int,
+        Setting(
+            whole(0, 65_535), "port of /healthz and /metrics on 127.0.0.1, such as 9273; 0: none"
+        ),
+    ] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """A valid configuration; `file` is where it was read from."""
 
@@ -167,6 +179,7 @@ class Config:
     inputs: tuple[InputConfig, ...]
     actuators: tuple[ActuatorConfig, ...] = ()
     clock: ClockConfig = ClockConfig()
+    health: HealthConfig = HealthConfig()
 
 
 def load_config(file: Path) -> Config:
@@ -198,6 +211,7 @@ class _Reader:
         platform = self._section(PlatformConfig, document, "platform")
         spool = self._section(SpoolConfig, document, "spool")
         clock = self._section(ClockConfig, document, "clock")
+        health = self._section(HealthConfig, document, "health")
         inputs = self._inputs(document.get("input", []))
         actuators = self._actuators(document.get("actuator", []))
         if platform and platform.retry_max < platform.retry_min:
@@ -207,7 +221,7 @@ class _Reader:
                 "platform.denied_retry_max: is shorter than denied_retry_min",
                 *("platform", "denied_retry_max"),
             )
-        if self._problems or not (gateway and platform and spool and clock):
+        if self._problems or not (gateway and platform and spool and clock and health):
             raise ConfigError(self._file, self._problems)
         if platform.mqtt is not None and find_spec("paho") is None:
             self._problem(
@@ -223,6 +237,7 @@ class _Reader:
             inputs=inputs,
             actuators=actuators,
             clock=clock,
+            health=health,
         )
 
     def _section(

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gateway_agent.clock import Clock
 from gateway_agent.config import Config
@@ -15,7 +15,9 @@ from gateway_agent.credentials import CredentialSource
 from gateway_agent.delivery import Delivery
 from gateway_agent.inputs import Context, InputConfig, create_input
 from gateway_agent.inputs.runner import InputRunner
+from gateway_agent.notify import Notifier
 from gateway_agent.outputs.registry import SpecBook
+from gateway_agent.progress import find_stuck
 from gateway_agent.reload import ChangedConfig, fingerprint
 from gateway_agent.report import Figures
 from gateway_agent.spool import (
@@ -26,13 +28,18 @@ from gateway_agent.spool import (
     UnsuitableSpoolError,
     machine_hash,
 )
-from gateway_agent.status import StatusFile
+from gateway_agent.status import Document, StatusFile
+
+if TYPE_CHECKING:
+    from gateway_agent.health import HealthServer
 
 _PUBLISH_EVERY: Final = 5.0
 _INPUTS_TIMEOUT: Final = 2.0
 _FLUSH_TIMEOUT: Final = 2.0
 _CLOSE_TIMEOUT: Final = 2.0
 _DISK_FULL_WAIT: Final = 5.0
+_START_TAKES: Final = 30.0
+"""Seconds that a service manager is asked for again and again while the start waits for room."""
 
 StopRequested = Callable[[float], bool]
 """Waits at most so many seconds; True when the agent is asked to stop."""
@@ -50,8 +57,14 @@ class _RunningInput:
 class Agent:
     """One gateway agent, from start to stop."""
 
-    def __init__(self, config: Config, credentials: CredentialSource) -> None:
+    def __init__(
+        self, config: Config, credentials: CredentialSource, notifier: Notifier | None = None
+    ) -> None:
         """Wire everything; nothing runs yet. Raises OSError when `ca_file` cannot be read."""
+        self._notifier = notifier or Notifier({})
+        self._health: HealthServer | None = None
+        self._stuck: str | None = None
+        self._hanging: set[str] = set()
         self._credentials = credentials
         self._log = logging.getLogger(__name__)
         self._clock = Clock()
@@ -70,10 +83,12 @@ class Agent:
             return True
         try:
             self._start()
-            while (healthy := self._is_alive()) and not stop_requested(_PUBLISH_EVERY):
+            pause = min(_PUBLISH_EVERY, self._notifier.watchdog_interval or _PUBLISH_EVERY)
+            while (healthy := self._is_alive()) and not stop_requested(pause):
                 config = changed()
                 if config is not None:
                     self._reload(config)
+                self._look_after_parts()
                 self._publish()
             if not healthy:
                 self._log.critical("a part of the agent died, stopping")
@@ -142,6 +157,7 @@ class Agent:
                 if error.errno != errno.ENOSPC:
                     raise
                 self._log.error("disk full, waiting for room")
+                self._notifier.waiting(_START_TAKES, "the disk is full, waiting for room")
                 if self._stop_requested(_DISK_FULL_WAIT):
                     return False
             else:
@@ -158,7 +174,9 @@ class Agent:
             *(self._config.gateway.id, len(self._inputs), figures.depth, figures.stream),
             self._config.platform.http,
         )
+        self._start_health()
         self._publish()
+        self._notifier.ready(self._summary())
 
     def _is_alive(self) -> bool:
         return self._spool.is_alive and self._delivery.sender.is_alive
@@ -166,6 +184,7 @@ class Agent:
     def _stop(self) -> None:
         """Inputs first, so that nothing new comes; then the writer; then the sender."""
         self._log.info("stopping")
+        self._notifier.stopping()
         for each in self._inputs:
             each.stopping.set()
         self._delivery.stop_commands(_INPUTS_TIMEOUT)
@@ -174,6 +193,7 @@ class Agent:
             self._log.error("spool cannot be written, readings in memory are lost")
         self._delivery.stop_sending()
         self._spool.close(_CLOSE_TIMEOUT)
+        self._stop_health()
         self._publish()
         self._log.info("stopped waiting=%d", self._spool.figures().depth)
 
@@ -187,11 +207,61 @@ class Agent:
                 self._log.warning("input does not stop input=%s", each.runner.figures().name)
                 each.runner.abandon()
 
+    def _look_after_parts(self) -> None:
+        """Feed the watchdog while all parts make progress; tell of devices that hang."""
+        timeout = self._config.platform.timeout
+        runners = [each.runner for each in self._inputs]
+        stuck = find_stuck(self._spool, self._delivery.sender, runners, timeout)
+        if stuck is None:
+            self._notifier.feed_watchdog()
+        elif stuck != self._stuck:
+            self._log.critical("no progress, the watchdog is fed no more reason=%r", stuck)
+        self._stuck = stuck
+        hanging = {one.name for one in self._figures().inputs if one.hangs_for is not None}
+        for name in sorted(hanging - self._hanging):
+            self._log.warning("device does not answer, others go on input=%s", name)
+        self._hanging = hanging
+        self._notifier.status(self._summary())
+
+    def _summary(self) -> str:
+        """One line for those who ask the service manager."""
+        figures = self._figures()
+        waiting = figures.spool.depth + figures.spool.queued
+        return self._stuck or f"{waiting} readings wait, delivery {figures.sender.state}"
+
+    def _start_health(self) -> None:
+        port = self._config.health.port
+        if not port:
+            return
+        from gateway_agent.health import HealthServer
+
+        try:
+            self._health = HealthServer(port, self._document)
+        except OSError as error:
+            self._log.error("no /healthz and /metrics port=%d error=%r", port, str(error))
+        else:
+            self._health.start()
+
+    def _stop_health(self) -> None:
+        if self._health is not None:
+            self._health.stop()
+            self._health = None
+
+    def _document(self) -> Document:
+        figures = self._figures()
+        return self._status.document(
+            *(figures.spool, figures.sender, figures.inputs, self._delivery.actuators()),
+            synced=figures.synced,
+            stuck=self._stuck,
+        )
+
     def _publish(self) -> None:
         figures = self._figures()
         try:
             self._status.publish(
-                figures.spool, figures.sender, figures.inputs, self._delivery.actuators()
+                *(figures.spool, figures.sender, figures.inputs, self._delivery.actuators()),
+                synced=figures.synced,
+                stuck=self._stuck,
             )
         except OSError as error:
             self._log.debug("status cannot be written error=%s", error)
@@ -200,6 +270,7 @@ class Agent:
 
     def _reload(self, config: Config) -> None:
         """Go on with another configuration; what it does not change runs on undisturbed."""
+        self._notifier.reloading()
         try:
             if config.spool != self._config.spool:
                 self._change_spool(config)
@@ -208,6 +279,7 @@ class Agent:
         except OSError as error:  # which names no file when it comes from ca_file
             problem = f"{error.filename or config.platform.ca_file}: {error.strerror or error}"
             self._log.error("configuration not taken, the old one stays problem=%r", problem)
+        self._notifier.ready(self._summary())
 
     def _change_parts(self, config: Config) -> None:
         """All but the spool. Raises OSError, with everything as it was."""
@@ -236,6 +308,9 @@ class Agent:
         for each in fresh:
             each.runner.start()
         self._status = StatusFile(config) if renamed else self._status
+        if config.health != before.health:
+            self._stop_health()
+            self._start_health()
         self._log.info(
             "configuration taken inputs_started=%d inputs_stopped=%d inputs_kept=%d"
             " platform_changed=%s actuators_changed=%s",

@@ -277,6 +277,8 @@ class Reporter:
 
 def _state(one: InputFigures, before: _Seen) -> str:
     """Whether an input works: by what it did since it was looked at before."""
+    if one.hangs_for is not None:
+        return "failing"
     if not one.open:
         return "failing" if one.last_error else "waiting"
     if one.errors > before.errors:

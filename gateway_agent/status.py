@@ -40,8 +40,28 @@ class StatusFile:
         sender: SenderFigures,
         inputs: Sequence[InputFigures],
         actuators: "Sequence[ActuatorFigures]" = (),
-    ) -> None:
-        """Replace the status. Raises OSError, for instance when the disk is full."""
+        *,
+        synced: bool = True,
+        stuck: str | None = None,
+    ) -> Document:
+        """Replace the status, and return it. Raises OSError, for instance when the disk is full."""
+        document = self.document(spool, sender, inputs, actuators, synced=synced, stuck=stuck)
+        fresh = self._file.with_suffix(".json-new")
+        fresh.write_text(json.dumps(document), encoding="utf-8")
+        fresh.replace(self._file)
+        return document
+
+    def document(
+        self,
+        spool: SpoolFigures,
+        sender: SenderFigures,
+        inputs: Sequence[InputFigures],
+        actuators: "Sequence[ActuatorFigures]" = (),
+        *,
+        synced: bool,
+        stuck: str | None,
+    ) -> Document:
+        """How the agent is at this moment; `stuck` names a part of it that makes no progress."""
         document = {
             "gateway": self._gateway_id,
             "version": __version__,
@@ -52,10 +72,11 @@ class StatusFile:
             "spool": spool_document(spool, time.time()),
             "inputs": [asdict(figures) for figures in inputs],
             "actuators": [asdict(figures) for figures in actuators],
+            "synced": synced,
+            "stuck": stuck,
         }
-        fresh = self._file.with_suffix(".json-new")
-        fresh.write_text(json.dumps(document), encoding="utf-8")
-        fresh.replace(self._file)
+        document["problems"] = list(_problems(document))
+        return document
 
 
 def spool_document(figures: SpoolFigures, now: float) -> Document:
@@ -117,6 +138,8 @@ def _problems(document: Mapping[str, Any]) -> Sequence[str]:
     if time.time() - document["updated"] > _STALE_AFTER:
         problems.append("the agent has not said anything for a while")
     output, spool = document["output"], document["spool"]
+    if document.get("stuck"):
+        problems.append(document["stuck"])
     if output["state"] != "ok":
         problems.append(f"delivery {output['state']}: {output['last_error']}")
     if spool["trouble"]:
@@ -126,7 +149,7 @@ def _problems(document: Mapping[str, Any]) -> Sequence[str]:
     problems += [
         f"input {figures['name']}: {figures['last_error']}"
         for figures in document["inputs"]
-        if figures["last_error"] and not figures["open"]
+        if figures["last_error"] and (figures["hangs_for"] or not figures["open"])
     ]
     problems += [
         f"actuator {figures['sensor']}: {figures['last_error']}"

@@ -7,6 +7,7 @@ from gateway_agent.cli.check import check
 from gateway_agent.cli.common import ExampleGroup
 from gateway_agent.cli.drain import drain
 from gateway_agent.cli.init import init
+from gateway_agent.cli.install_service import install_service
 from gateway_agent.cli.replay import replay
 from gateway_agent.cli.run import run
 from gateway_agent.cli.simulate import simulate
@@ -29,4 +30,5 @@ main.add_command(run)
 main.add_command(status)
 main.add_command(drain)
 main.add_command(replay)
+main.add_command(install_service)
 main.add_command(simulate)

@@ -11,6 +11,7 @@ import click
 from gateway_agent.cli.common import EXIT_CONFIG, ExampleCommand, config_option, load_or_exit
 from gateway_agent.credentials import CredentialSource
 from gateway_agent.logs import start_logging
+from gateway_agent.notify import Notifier
 from gateway_agent.pipeline import Agent
 from gateway_agent.reload import ConfigWatch
 from gateway_agent.spool import SpoolLockedError, UnsuitableSpoolError
@@ -44,7 +45,7 @@ def run(config_file: Path, *, verbose: bool) -> None:
 
     credentials = CredentialSource(os.environ, config.platform.credentials_file)
     try:
-        healthy = Agent(config, credentials).run(stop_requested, watch.take)
+        healthy = Agent(config, credentials, Notifier(os.environ)).run(stop_requested, watch.take)
     except (SpoolLockedError, UnsuitableSpoolError, OSError) as error:
         click.echo(f"gateway-agent: {error}", err=True)
         raise SystemExit(1 if isinstance(error, SpoolLockedError) else EXIT_CONFIG) from error

@@ -4,7 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gateway_agent.cli.offers import Section
-from gateway_agent.config import ClockConfig, GatewayConfig, PlatformConfig, SpoolConfig
+from gateway_agent.config import (
+    ClockConfig,
+    GatewayConfig,
+    HealthConfig,
+    PlatformConfig,
+    SpoolConfig,
+)
 from gateway_agent.settings import describe_section, toml_value
 
 
@@ -33,6 +39,7 @@ def render_config(
         ("platform", PlatformConfig),
         ("spool", SpoolConfig),
         ("clock", ClockConfig),
+        ("health", HealthConfig),
     )
     lines = ["# Configuration of the gateway agent. `gateway-agent check` finds mistakes in it."]
     lines.append("# What is commented out has the value that is shown.")

@@ -85,6 +85,9 @@ class Input(ABC):
     waits_for_room: bool = False
     """Whether readings wait for room in the spool, however long: the source keeps them."""
 
+    is_stream: bool = False
+    """Whether `read` goes on for ever, so that a long silence does not mean that it hangs."""
+
     def open(self) -> None:  # noqa: B027 - many inputs have nothing to open
         """Get hold of the device. Raises whatever says best why that failed."""
 

@@ -47,6 +47,7 @@ class UsersInput(Input):
         self._config = config
         self._context = context
         self._made: Input | None = None
+        self.is_stream = bool(self._class.is_stream)
         self.waits_for_room = bool(self._class.waits_for_room)
 
     def open(self) -> None:

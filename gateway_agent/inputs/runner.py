@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -23,6 +23,8 @@ _PATIENCE: Final = 5.0
 _ROOM_SLICE: Final = 0.5
 _CLOSE_TIMEOUT: Final = 5.0
 _LONGEST_ERROR: Final = 500
+_HANGS_AFTER: Final = 60.0
+"""Seconds after which a call to a device is called hanging."""
 
 
 class ReadingSink(Protocol):
@@ -51,6 +53,8 @@ class InputFigures:
     errors: int = 0
     last_reading: float | None = None
     last_error: str | None = None
+    hangs_for: float | None = None
+    """Seconds since the device was asked for something, when that is more than a minute."""
 
 
 class InputRunner:
@@ -79,6 +83,7 @@ class InputRunner:
         self._log = logging.getLogger(__name__)
         self._thread = threading.Thread(target=self._run, name=f"input-{name}", daemon=True)
         self._closer: threading.Thread | None = None
+        self._asked_at: float | None = None
 
     def start(self) -> None:
         """Begin to read."""
@@ -96,21 +101,33 @@ class InputRunner:
 
     def figures(self) -> InputFigures:
         """How the input is doing now."""
-        return self._figures
+        asked_at = self._asked_at
+        waited = 0.0 if asked_at is None else time.monotonic() - asked_at
+        if waited < _HANGS_AFTER:
+            return self._figures
+        return replace(self._figures, last_error="the device does not answer", hangs_for=waited)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs, as it should from `start` until it is told to stop."""
+        return self._thread.is_alive() or self._stopping.is_set()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             failed = False
             try:
+                self._asked_at = time.monotonic()
                 self._source.open()
                 for spec in self._source.sensors():
                     self._declare(spec)
+                self._asked_at = None
                 self._figures = replace(self._figures, open=True)
                 self._read_until_stopped()
             except Exception as error:  # noqa: BLE001 - a device may fail in any way, and must not stop the agent
                 failed = True
                 self._report(_told(error))
             finally:
+                self._asked_at = None
                 self._close()
             if failed:
                 self._stopping.wait(self._backoff.next())
@@ -127,7 +144,7 @@ class InputRunner:
     def _read_once(self) -> bool:
         """Put what one read yields into the spool; False when the spool had no room for it all."""
         kept = True
-        for item in self._source.read():
+        for item in self._watched(self._source.read):
             if self._stopping.is_set():
                 break
             if isinstance(item, Failure):
@@ -142,6 +159,22 @@ class InputRunner:
                 continue
             kept = self._put(reading) and kept
         return kept
+
+    def _watched(
+        self, read: Callable[[], Iterable[Sample | Failure]]
+    ) -> Iterator[Sample | Failure]:
+        """What `read` yields, noting since when the device has been asked for it."""
+        if self._source.is_stream:
+            yield from read()
+            return
+        try:
+            self._asked_at = time.monotonic()
+            for item in read():
+                self._asked_at = None
+                yield item
+                self._asked_at = time.monotonic()
+        finally:
+            self._asked_at = None
 
     def _reading(self, sample: Sample) -> Reading:
         reading = make_reading(sample, self._clock.stamp())

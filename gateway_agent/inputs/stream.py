@@ -59,6 +59,8 @@ class Throttle:
 class StreamInput(Input):
     """An input that listens until the agent stops; samples are stamped when they arrive."""
 
+    is_stream = True
+
     def __init__(self, context: Context, interval: float) -> None:
         self._context = context
         self._throttle = Throttle(interval)

@@ -71,6 +71,7 @@ class Sender:
         self._stopping = threading.Event()
         self._abandoned = threading.Event()
         self._given_up_in_a_row = 0
+        self._busy_since: float | None = None
         self._figures = SenderFigures()
         self._log = logging.getLogger(__name__)
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
@@ -101,6 +102,12 @@ class Sender:
         """Whether the thread runs, as it should from `start` to `stop`."""
         return self._thread.is_alive()
 
+    @property
+    def busy_for(self) -> float:
+        """Seconds since the batch was begun that is on its way now; 0 between batches."""
+        since = self._busy_since
+        return 0.0 if since is None else time.monotonic() - since
+
     def figures(self) -> SenderFigures:
         """How delivery is doing now."""
         return replace(self._figures, via=getattr(self._output, "in_use", "http"))
@@ -114,7 +121,9 @@ class Sender:
                 self._spool.wait_for_readings(_IDLE_WAIT)
                 continue
             began = time.monotonic()
+            self._busy_since = began
             answer = self._deliver(batch)
+            self._busy_since = None
             pause = self._settle(batch, answer)
             if pause is None:
                 self._keep_pace(len(batch.rows), began)

@@ -47,12 +47,12 @@ class Spool:
     def put(self, reading: Reading, patience: float) -> bool:
         """Queue a reading, waiting at most `patience` seconds for room; else drop and count it."""
         with self._state.lock:
-            if len(self._state.queue) >= self._config.queue:
+            if self._state.is_full():
                 self._state.room_made.wait_for(self._state.has_room, patience)
             if not self._state.has_room():
                 self._state.count("dropped_queue_full", 1)
                 return False
-            self._state.queue.append(reading)
+            self._state.append(reading)
             if reading.bookmark is not None:
                 name, value = reading.bookmark
                 self._state.bookmarks[name] = value

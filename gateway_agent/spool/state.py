@@ -3,13 +3,17 @@
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway_agent.spool.file import SpoolFile
 from gateway_agent.spool.records import SpoolFigures, Work
 
 if TYPE_CHECKING:
     from gateway_agent.reading import Reading
+
+
+_MOST_BYTES: Final = 16 * 1024 * 1024
+"""Characters of fields in the queue, however few readings they belong to."""
 
 
 class SpoolState:
@@ -23,6 +27,7 @@ class SpoolState:
         self.room_made = threading.Condition(self.lock)
         self.committed = threading.Condition(self.lock)
         self.queue: deque[Reading] = deque()
+        self.queued_bytes = 0
         self.pending = Work()
         self.bookmarks: dict[str, str] = {}
         self.pending_since: float | None = None
@@ -57,9 +62,24 @@ class SpoolState:
         self.pending.counts[name] += count
         self.announce_work()
 
+    def append(self, reading: "Reading") -> None:
+        """Queue a reading; whether there is room was asked before."""
+        self.queue.append(reading)
+        self.queued_bytes += len(reading.fields)
+
+    def popleft(self) -> "Reading":
+        """Take the oldest reading out of the queue."""
+        reading = self.queue.popleft()
+        self.queued_bytes -= len(reading.fields)
+        return reading
+
+    def is_full(self) -> bool:
+        """Whether the queue takes no more now."""
+        return len(self.queue) >= self._room or self.queued_bytes >= _MOST_BYTES
+
     def has_room(self) -> bool:
         """Whether a reading can be queued."""
-        return not self.closing and len(self.queue) < self._room
+        return not self.closing and not self.is_full()
 
     def has_unsettled(self) -> bool:
         """Whether there may be something for the sender to take."""

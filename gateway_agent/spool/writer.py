@@ -80,7 +80,7 @@ class SpoolWriter:
                 self._state.work_arrived.wait(self._until_due())
             room = max(0, LARGEST_COMMIT - len(work.readings))
             for _ in range(min(room, len(self._state.queue))):
-                work.readings.append(self._state.queue.popleft())
+                work.readings.append(self._state.popleft())
             work.settlements += self._state.pending.settlements
             work.counts += self._state.pending.counts
             work.bookmarks |= self._state.pending.bookmarks

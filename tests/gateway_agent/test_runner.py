@@ -101,6 +101,43 @@ def bench() -> Iterator[Bench]:
         runner.join(5)
 
 
+def test_device_that_does_not_answer_is_named_until_it_does(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway_agent.inputs.runner._HANGS_AFTER", 0.1)
+    answers = threading.Event()
+
+    def slow() -> Iterator[Sample]:
+        answers.wait(20)
+        yield Sample("boiler", {"value": 1})
+
+    runner = bench.run(Device(slow))
+    bench.wait_for(lambda: runner.figures().hangs_for is not None)
+    assert runner.figures().last_error == "the device does not answer"
+    assert runner.is_alive
+    answers.set()
+    bench.wait_for(lambda: len(bench.shelf.readings) >= 3)
+    assert runner.figures().hangs_for is None
+    assert runner.figures().last_error is None
+
+
+def test_input_that_listens_may_be_silent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway_agent.inputs.runner._HANGS_AFTER", 0.05)
+
+    def listen() -> Iterator[Sample]:
+        bench.stopping.wait(0.3)
+        yield Sample("boiler", {"value": 1})
+
+    device = Device(listen)
+    device.is_stream = True
+    runner = bench.run(device)
+    seen = set()
+    while not bench.shelf.readings:
+        seen.add(runner.figures().hangs_for)
+        time.sleep(0.01)
+    assert seen == {None}
+
+
 def test_readings_are_stamped_and_sensors_declared(bench: Bench) -> None:
     device = Device(good)
     runner = bench.run(device)
