@@ -17,7 +17,8 @@ from servers import Wotkit
 
 from wotkit.auth import credentials
 from wotkit.catalog import Catalog, alerts
-from wotkit.catalog.alerts import AlertChange, Condition
+from wotkit.catalog.alert_conditions import Condition
+from wotkit.catalog.alerts import AlertChange
 from wotkit.catalog.audit import COMMAND_LINE
 from wotkit.catalog.models import InboxMessage
 from wotkit.settings import AlertSettings
