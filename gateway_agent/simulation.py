@@ -22,8 +22,9 @@ _LARGEST_SPOOL: Final = 16
 def simulated(config: Config, *, real_names: bool) -> Config:
     """The same gateway without its hardware, and without its actuators.
 
-    It has a name and a spool of its own, so that the real one's numbers and commands stay
-    untouched. Its sensors have names of their own too, but with `real_names`.
+    It has a name and a spool of its own, and no port, so that the real one may run beside it, with
+    its numbers and commands untouched. Its sensors have names of their own too, but with
+    `real_names`.
     """
     spool = config.spool.path
     return replace(
@@ -40,6 +41,7 @@ def simulated(config: Config, *, real_names: bool) -> Config:
         ),
         actuators=(),
         clock=replace(config.clock, wait=0.0),
+        health=replace(config.health, port=0),
     )
 
 

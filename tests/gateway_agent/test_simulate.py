@@ -19,6 +19,8 @@ from gateway_agent.spool import SpoolLock
 
 WriteConfig = Callable[..., Path]
 BOILER = """
+[health]
+port = 9273
 [[input]]
 type = "modbus"
 name = "boiler"
@@ -77,6 +79,7 @@ def test_everything_has_a_name_of_its_own(config_file: Path) -> None:
     assert config.gateway.id == "test-gateway-simulated"
     assert config.spool.path == real.spool.path.with_name("spool-simulated.db")
     assert config.actuators == ()
+    assert config.health.port == 0
     assert names(config) == [
         "boiler-simulated",
         "alice.meter-of-the-cellar-in-the-old-house-by--simulated",
