@@ -27,13 +27,20 @@ class Ballast:
         except OSError:
             return False
 
+    def shortage(self) -> int:
+        """Bytes that must become free before the space can be kept back; 0 if it can now."""
+        try:
+            disk = os.statvfs(self._file.parent)
+        except OSError:
+            return self._size * _MARGIN
+        return max(0, self._size * _MARGIN - disk.f_bavail * disk.f_frsize)
+
     def take(self) -> bool:
         """Keep the space back unless the disk is too full for that; True if it is held then."""
         if self.is_held:
             return True
         try:
-            disk = os.statvfs(self._file.parent)
-            if disk.f_bavail * disk.f_frsize < self._size * _MARGIN:
+            if self.shortage():
                 return False
             descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
             try:

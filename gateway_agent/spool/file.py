@@ -26,6 +26,7 @@ _WAL_BYTES: Final = _MIB
 _BALLAST_BYTES: Final = _MIB
 _RESERVE_PAGES: Final = 32
 _GROWTH_ON_FULL_DISK: Final = 64
+_SHRINK_PAGES: Final = 64
 _ROW_OVERHEAD: Final = 48
 _CHECKED_WHOLE: Final = 32 * _MIB
 _BOOKMARK: Final = "bookmark:"
@@ -147,6 +148,7 @@ class SpoolFile:
         if version > SCHEMA_VERSION:
             raise UnsuitableSpoolError(f"{self._path} was made by a newer version of the agent")
         db.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute(f"PRAGMA wal_autocheckpoint = {_WAL_BYTES // PAGE_SIZE}")
@@ -321,9 +323,26 @@ class SpoolFile:
 
     def _relax(self) -> None:
         """Let the file grow again once there is room for it and for the ballast."""
+        if not self._ballast.is_held:
+            self._give_back(self._ballast.shortage())
         if self._ballast.take():
             self._limit_pages(self._max_pages)
             self._log.info("disk has room again file=%s", self._path)
+
+    def _give_back(self, size: int) -> None:
+        """Begin to make the file smaller by so many bytes, if it has them unused.
+
+        A slice at a time, since moving pages takes room in the log.
+        """
+        pages = -(-size // PAGE_SIZE)
+        unused = self._db.execute("PRAGMA freelist_count").fetchone()[0]
+        if not 0 < pages <= unused - _RESERVE_PAGES:
+            return
+        try:
+            self._db.execute(f"PRAGMA incremental_vacuum({min(pages, _SHRINK_PAGES)})").fetchall()
+        except sqlite3.OperationalError as error:
+            self._log.debug("spool cannot be made smaller now error=%s", error)
+        self._checkpoint("TRUNCATE")
 
     def _pages_on_disk(self) -> int:
         return int(self._db.execute("PRAGMA page_count").fetchone()[0])
