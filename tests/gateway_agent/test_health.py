@@ -113,14 +113,29 @@ def test_port_that_is_taken_is_no_obstacle(
 
 def document(**changed: object) -> dict[str, object]:
     spool = {
-        "depth": 3, "queued": 1, "oldest_age": 7.5, "held": False, "disk_full": False,
-        "dead_letters": 0, "committed": 10, "acknowledged": 6, "trouble": None,
+        "depth": 3,
+        "queued": 1,
+        "oldest_age": 7.5,
+        "held": False,
+        "disk_full": False,
+        "dead_letters": 0,
+        "committed": 10,
+        "acknowledged": 6,
+        "trouble": None,
         "dropped": {"disk_full": 2},
     }
     output = {"state": "waiting", "failures": 4, "last_acknowledged": None}
     return {
-        "gateway": 'a"b', "version": "1", "updated": 20.0, "started": 5.0, "synced": True,
-        "spool": spool, "output": output, "inputs": [], "problems": [], "stuck": None,
+        "gateway": 'a"b',
+        "version": "1",
+        "updated": 20.0,
+        "started": 5.0,
+        "synced": True,
+        "spool": spool,
+        "output": output,
+        "inputs": [],
+        "problems": [],
+        "stuck": None,
         **changed,
     }
 
