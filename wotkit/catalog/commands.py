@@ -33,7 +33,7 @@ from wotkit.catalog.models import (
 from wotkit.errors import NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from wotkit.catalog.identity import Identity
 
@@ -99,18 +99,32 @@ def deliver(sessions: Iterable[int], message_id: int) -> None:
         MqttDelivery.insert_many(waiting).execute()
 
 
-def offer_earlier(identity: Identity, session_id: int, sensor_id: int | None) -> None:
-    """Have earlier messages wait for a session that expire later and nobody has acknowledged."""
+def offer_earlier(identity: Identity, session_id: int, sensor_id: int | None) -> list[int]:
+    """Have earlier messages wait for a session that expire later and nobody has acknowledged.
+
+    A session that got one has acknowledged it; who asks for messages gets one first, and
+    acknowledges it later. Returns the ids of those that did not wait for the session before.
+    """
     now = times.now()
+    handed = ControlDelivery.select(SQL("1")).where(
+        (ControlDelivery.message == ControlMessage.id) & ControlDelivery.handed.is_null(False)
+    )
+    open_yet = ControlMessage.delivered.is_null() | fn.EXISTS(handed)
+    waits = MqttDelivery.select(SQL("1")).where(
+        (MqttDelivery.message == ControlMessage.id) & (MqttDelivery.session == session_id)
+    )
     still_open = (ControlMessage.expires > now) & ControlMessage.acknowledged.is_null()
+    still_open &= open_yet & ~fn.EXISTS(waits)
     if sensor_id is not None:
         still_open &= ControlMessage.sensor == sensor_id
     earlier = (
         ControlMessage.select(ControlMessage.id).join(Sensor).where(still_open & writable(identity))
     )
-    new = [{"session": session_id, "message": message_id} for (message_id,) in rows(earlier)]
+    found = [message_id for (message_id,) in rows(earlier)]
+    new = [{"session": session_id, "message": message_id} for message_id in found]
     if new:
-        MqttDelivery.insert_many(new).on_conflict_ignore().execute()
+        MqttDelivery.insert_many(new).execute()
+    return found
 
 
 def withdraw(session_id: int) -> None:
@@ -125,8 +139,16 @@ def withdraw(session_id: int) -> None:
     changed(MqttDelivery.delete().where(own & MqttDelivery.message.not_in(kept)))
 
 
-def pending(identity: Identity, session_id: int, after: int, limit: int) -> list[Command]:
-    """Return what waits for a session behind a message, oldest first; nothing that has expired."""
+def pending(
+    identity: Identity, session_id: int, after: int, limit: int, only: Collection[int] = ()
+) -> list[Command]:
+    """Return what waits for a session behind a message, oldest first; nothing that has expired.
+
+    Of the messages in ``only``, where there are any.
+    """
+    own = MqttDelivery.session == session_id
+    if only:
+        own &= among(MqttDelivery.message, only)
     lives = ControlMessage.expires.is_null() | (ControlMessage.expires > times.now())
     query = (
         MqttDelivery.select(
@@ -139,12 +161,7 @@ def pending(identity: Identity, session_id: int, after: int, limit: int) -> list
         .join(ControlMessage)
         .join(Sensor)
         .join(Account, on=(Account.id == Sensor.owner))
-        .where(
-            (MqttDelivery.session == session_id)
-            & (MqttDelivery.message > after)
-            & lives
-            & writable(identity)
-        )
+        .where(own & (MqttDelivery.message > after) & lives & writable(identity))
         .order_by(ControlMessage.id)
         .limit(limit)
     )

@@ -111,10 +111,11 @@ def leave_all() -> None:
 
 def subscribe_commands(
     identity: Identity, session_id: int, topic_filter: str, reference: str | None, qos: int
-) -> None:
+) -> list[int]:
     """Let a session receive what is sent to an actuator, or to all, from now on.
 
-    What was sent before and has not expired, and nobody has acknowledged, comes too.
+    What was sent before and has not expired, and nobody has acknowledged, comes too; return the
+    ids of these messages.
 
     Raises:
         NotFound: the caller may not write to such a sensor.
@@ -125,7 +126,7 @@ def subscribe_commands(
     if reference is not None:
         sensor_id = references.find(identity, reference, writable(identity)).id
     _keep(session_id, topic_filter, qos, commands=1, sensor=sensor_id)
-    commands.offer_earlier(identity, session_id, sensor_id)
+    return commands.offer_earlier(identity, session_id, sensor_id)
 
 
 def check_readable(identity: Identity, reference: str) -> str:

@@ -13,6 +13,8 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import msgspec
+
 from wotkit.errors import Overloaded, RateLimited, StoreUnavailable, WotkitError
 from wotkit.mqtt import refusals
 from wotkit.mqtt.acknowledgements import Acknowledgements
@@ -152,14 +154,12 @@ class Connection(asyncio.Protocol):
         self._throttle()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
-        """Let what was read be handled, then end."""
-        self._lost = self.closing = True
+        """Let what was read be handled, also the last readings of one that left, then end."""
+        self._lost = True
         self._reading.set()
-        for timer in (self._timer, self._stalled):
-            if timer is not None:
-                timer.cancel()
+        self._cancel_timers()
         if self._worker is None:
-            self._service.left(self)
+            self._leave()
 
     def pause_writing(self) -> None:
         """Note that the client does not read, so nothing is read from it; it has some seconds."""
@@ -177,6 +177,11 @@ class Connection(asyncio.Protocol):
     def is_open(self) -> bool:
         """Return whether it still goes on, which may change while something is waited for."""
         return not self.closing
+
+    @property
+    def reachable(self) -> bool:
+        """Whether there is a client to send something to, as far as is known."""
+        return not (self.closing or self._lost)
 
     async def drained(self) -> None:
         """Wait until the client reads what it was sent, or is gone."""
@@ -252,7 +257,18 @@ class Connection(asyncio.Protocol):
                 return
         self._submit()
         if self._lost:
-            self._service.left(self)
+            self._leave()
+
+    def _leave(self) -> None:
+        """End, after the client has gone and all that it sent is handled."""
+        self.closing = True
+        self._cancel_timers()
+        self._service.left(self)
+
+    def _cancel_timers(self) -> None:
+        for timer in (self._timer, self._stalled):
+            if timer is not None:
+                timer.cancel()
 
     async def _wait_for(self, step: Coroutine[Any, Any, None]) -> None:
         try:
@@ -305,14 +321,14 @@ class Connection(asyncio.Protocol):
 
     def _disconnect(self, packet: Disconnect) -> None:
         assert self.session is not None
-        if packet.reason is not Reason.DISCONNECT_WITH_WILL_MESSAGE:
-            self.will = None
         seconds = packet.properties.session_expiry_interval
         if seconds is not None:
             if not self.session.expiry and seconds:
                 self._fail(ProtocolError("a session without expiry gets none at the end"))
                 return
             self.session.expiry = min(seconds, self._service.settings.max_session_seconds)
+        if packet.reason is not Reason.DISCONNECT_WITH_WILL_MESSAGE:
+            self.will = None
         self._submit()
         self.closing = True
         self.ended = "client"
@@ -334,6 +350,7 @@ class Connection(asyncio.Protocol):
         name = packet.topic
         if packet.properties.topic_alias is not None:
             name = self._aliases.topic(packet)
+            packet = msgspec.structs.replace(packet, topic=name)
         assert self.holder is not None
         topic = self._topics.get(name) or self._learn(name)
         if topic is None:
@@ -385,7 +402,7 @@ class Connection(asyncio.Protocol):
         """Acknowledge what will never become valid, and say why."""
         self._metrics.publishes["refused"] += 1
         if packet.qos and self.version is Version.V5:
-            developer = tuple(("developerMessage", line) for line in error.developer)
+            developer = refusals.user_properties_of(error)
             reason = refusals.reason_of(error)
             self._answer(packet, reason, error.code.message, developer)
         elif packet.qos:
@@ -465,7 +482,7 @@ class Connection(asyncio.Protocol):
     async def _slowly(self, packet: Publish, topic: Topic) -> None:
         """Take a message for which something has to be waited for."""
         since = self._heard
-        while not self._lost:
+        while True:
             assert self.holder is not None
             assert self.session is not None
             identity = self._service.holders.current(self.holder)
@@ -476,6 +493,8 @@ class Connection(asyncio.Protocol):
             try:
                 await self._take(identity, packet, topic)
             except (RateLimited, Overloaded, StoreUnavailable) as error:
+                if self._lost:
+                    return  # nobody was told that it is stored
                 await asyncio.sleep(error.retry_after or RETRY_SECONDS)
                 continue
             except WotkitError as error:
@@ -522,6 +541,7 @@ class Connection(asyncio.Protocol):
             self.transport.pause_reading()
         elif self._paused and not pause and not self._lost:
             self._paused = False
+            self._heard = self._loop.time()  # what it sent meanwhile was not read
             self.transport.resume_reading()
 
     def _watch(self) -> None:

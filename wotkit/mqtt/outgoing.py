@@ -45,6 +45,11 @@ class Outgoing:
         self._bytes = 0
 
     @property
+    def free(self) -> int:
+        """How many messages above QoS 0 the client takes now (MQTT 5, section 4.9)."""
+        return self._free
+
+    @property
     def commands(self) -> int:
         """How many commands are not acknowledged."""
         return sum(command is not None for command in self._in_flight.values()) + sum(

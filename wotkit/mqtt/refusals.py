@@ -17,6 +17,11 @@ _STATUS: Final = {
 }
 _INVALID: Final = 400
 
+DEVELOPER: Final = "developerMessage"
+PROPERTIES: Final = 20
+PROPERTY_CHARACTERS: Final = 500
+"""How much of an explanation goes with an acknowledgement; ``errors`` has all of it."""
+
 NO_SUCH_METHOD: Final = "there is no authentication method of this name"
 """Why CONNECT is refused that wants to sign in another way; the doctor knows a server by it."""
 
@@ -35,6 +40,15 @@ def reason_of_login(error: WotkitError) -> Reason:
     if isinstance(error, Unauthenticated):
         return Reason.BAD_USER_NAME_OR_PASSWORD
     return Reason.SERVER_UNAVAILABLE
+
+
+def user_properties_of(error: WotkitError) -> tuple[tuple[str, str], ...]:
+    """Return what a developer is told, as user properties (MQTT 5, section 3.4.2.2.3).
+
+    A text of MQTT has no null character and an end, which what a client has sent may not have.
+    """
+    lines = shape_of(error)["developerMessage"][:PROPERTIES]
+    return tuple((DEVELOPER, line[:PROPERTY_CHARACTERS].replace("\0", "\ufffd")) for line in lines)
 
 
 def shape_of(error: WotkitError) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import logging
 import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
 
 from wotkit.auth.standing import OfKey
 from wotkit.catalog import commands, mqtt_sessions
@@ -79,7 +80,9 @@ class Service:
         self._connections: set[Connection] = set()
         self._clients: dict[tuple[str, str], Connection] = {}
         self._on_hold: set[Connection] = set()
-        self._wills: dict[tuple[str, str], asyncio.TimerHandle] = {}
+        self._entering: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        """Held while a client comes in: of two with the same id one comes after the other."""
+        self._wills: dict[tuple[str, str], tuple[asyncio.TimerHandle, Connection]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._acknowledged: list[tuple[int, int]] = []
         self._writing = False
@@ -157,9 +160,22 @@ class Service:
         if assigned and packet.version is Version.V311 and not packet.clean_start:
             self.refuse(connection, Reason.CLIENT_IDENTIFIER_NOT_VALID, "")
             return
-        expiry = self._expiry(packet)
         client = (standing.key_id, client_id)
-        await self._take_over(client)
+        lock = self._entering.setdefault(client, asyncio.Lock())
+        async with lock:
+            if connection.is_open():
+                await self._admit(connection, packet, client, (standing, identity, revision))
+
+    async def _admit(
+        self,
+        connection: Connection,
+        packet: Connect,
+        client: tuple[str, str],
+        verified: tuple[OfKey, Identity, int],
+    ) -> None:
+        standing, identity, revision = verified
+        expiry = self._expiry(packet)
+        await self._take_over(client, clean=packet.clean_start)
         try:
             opened = await self._open(client, expiry, clean=packet.clean_start)
         except TooManySessions as error:
@@ -179,6 +195,7 @@ class Service:
         assert session is not None
         connection.open(holder, session, packet, keep_alive)
         present = opened is not None and opened.present
+        assigned = None if packet.client_id else client[1]
         self._welcome(connection, packet, present, expiry, keep_alive, assigned)
         if opened is not None and opened.present:
             await session.restore(identity, opened.subscriptions)
@@ -205,17 +222,34 @@ class Service:
             connection.will = _message(packet.will)
             connection.will_delay = packet.will.properties.will_delay_interval or 0
 
-    async def _take_over(self, client: tuple[str, str]) -> None:
-        """End a connection of the same client, which comes again."""
-        will = self._wills.pop(client, None)
-        if will is not None:
-            will.cancel()
+    async def _take_over(self, client: tuple[str, str], *, clean: bool) -> None:
+        """End a connection of the same client, which comes again.
+
+        Its will is done, before anything that the client says now, unless it is to wait and the
+        session goes on (section 3.1.2.5).
+        """
+        handle, speaker = self._wills.pop(client, (None, None))
+        if handle is not None:
+            handle.cancel()
         before = self._clients.pop(client, None)
         if before is not None:
-            before.will = None
             before.end(Reason.SESSION_TAKEN_OVER, "the client has connected again")
             if before.session is not None:
                 before.session.close()
+                if before.will is not None and not min(before.will_delay, before.session.expiry):
+                    await self._speak(before)
+            speaker = before
+        if speaker is not None and clean:
+            await self._speak(speaker)
+        if speaker is not None:
+            speaker.will = None
+
+    async def _speak(self, connection: Connection) -> None:
+        """Do what a connection's will says, once, while its client waits."""
+        try:
+            await self._publish_will(connection)
+        except WotkitError as error:
+            _log.warning("the will of a client is not done: %s", error)
 
     async def _open(
         self, client: tuple[str, str], expiry: int, *, clean: bool
@@ -313,13 +347,15 @@ class Service:
             self._later(self._publish_will(connection))
 
         if delay and not self._stopping:
-            self._wills[client] = loop.call_later(delay, send)
+            self._wills[client] = loop.call_later(delay, send), connection
         else:
             send()
 
     async def _publish_will(self, connection: Connection) -> None:
         will, holder = connection.will, connection.holder
-        assert will is not None
+        connection.will = None
+        if will is None:
+            return
         assert holder is not None
         topic = publishable(holder.key_id, will.topic)
         identity = await self.catalog.reading(holder.standing.renew)
@@ -342,6 +378,8 @@ class Service:
             return
         for (key_id, _), other in self._clients.items():
             if key_id == identity.key_id and other.session is not None:
+                if other is connection and reply.kind in other.session.no_local:
+                    continue
                 other.session.send(reply.kind, reply.payload)
 
     def acknowledge(self, session: int, message: int) -> None:
@@ -409,8 +447,10 @@ class Service:
         for connection in tuple(self._connections):
             connection.abort()
         await asyncio.sleep(0)
-        for handle in self._wills.values():
+        for handle, connection in self._wills.values():
             handle.cancel()
+            self._later(self._publish_will(connection))
+        self._wills.clear()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
 

@@ -17,9 +17,10 @@ from wotkit.catalog import commands, mqtt_sessions
 from wotkit.catalog.identity import READ
 from wotkit.catalog.sensor_query import SensorQuery
 from wotkit.errors import NotFound, WotkitError
-from wotkit.live.items import READING
+from wotkit.live.items import READING, End
 from wotkit.mqtt import refusals
 from wotkit.mqtt.codec import (
+    ProtocolError,
     PubComp,
     Publish,
     PublishProperties,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from wotkit.catalog.identity import Identity
     from wotkit.catalog.mqtt_sessions import Subscribed
     from wotkit.live.stream import Stream
-    from wotkit.mqtt.codec import Subscribe, Unsubscribe
+    from wotkit.mqtt.codec import Subscribe, Subscription, Unsubscribe
     from wotkit.mqtt.connection import Connection
     from wotkit.mqtt.outgoing import Outgoing
     from wotkit.mqtt.service import Service
@@ -74,8 +75,12 @@ class Session:
         self._kinds: dict[Kind, int] = {}
         """The QoS with which a topic without a sensor is subscribed to."""
         self._live: dict[str, tuple[Stream, asyncio.Task[None]]] = {}
+        self.no_local: set[Kind] = set()
+        """What the client is not to get of what it has published itself ([MQTT-3.8.3-3])."""
         self._commands_qos = 0
         self._last_command = 0
+        self._earlier: set[int] = set()
+        """Commands before the last one that a new subscription asks for."""
         self._delivering: asyncio.Task[None] | None = None
         self._more = False
 
@@ -93,11 +98,21 @@ class Session:
                 _log.info("a subscription to %r does not go on: %s", one.filter, error)
 
     async def subscribe(self, packet: Subscribe) -> None:
-        """Answer SUBSCRIBE: a reason for each filter."""
-        reasons = []
+        """Answer SUBSCRIBE: a reason for each filter.
+
+        Raises:
+            ProtocolError: it has an identifier, which CONNACK rules out (section 3.2.2.3.12).
+        """
+        if packet.properties.subscription_identifier is not None:
+            raise ProtocolError(
+                "there are no subscription identifiers",
+                Reason.SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED,
+            )
+        reasons, before = [], set(self._granted)
         for asked in packet.subscriptions:
             try:
                 reasons.append(await self._subscribe(asked.filter, min(asked.qos, 1)))
+                self._note_options(asked)
             except NotFound:
                 reasons.append(Reason.NOT_AUTHORIZED)
             except WotkitError as error:
@@ -106,7 +121,16 @@ class Session:
         self._connection.send(SubAck(packet.packet_id, tuple(reasons)))
         for asked, reason in zip(packet.subscriptions, reasons, strict=True):
             if reason < Reason.UNSPECIFIED_ERROR:
-                await self._welcome(asked.filter)
+                old = asked.filter in before
+                retained = not asked.retain_handling or (asked.retain_handling == 1 and not old)
+                await self._welcome(asked.filter, retained=retained)
+
+    def _note_options(self, asked: Subscription) -> None:
+        topic = subscribable(self._key_id, asked.filter)
+        if topic is not None and asked.no_local:
+            self.no_local.add(topic.kind)
+        elif topic is not None:
+            self.no_local.discard(topic.kind)
 
     async def unsubscribe(self, packet: Unsubscribe) -> None:
         """Answer UNSUBSCRIBE."""
@@ -136,18 +160,21 @@ class Session:
             return Reason.NOT_AUTHORIZED
         if topic.kind is Kind.COMMANDS:
             row = await self._need_row()
-            await self._service.catalog.writing(
+            earlier = await self._service.catalog.writing(
                 mqtt_sessions.subscribe_commands, identity, row, topic_filter, topic.sensor, qos
             )
-        elif self.expiry and self.row is not None:
+            self._earlier.update(each for each in earlier if each <= self._last_command)
+        await self._begin(identity, topic, topic_filter, qos)
+        if topic.kind is not Kind.COMMANDS and self.expiry and self.row is not None:
+            # only what was granted is kept, or refused filters would fill the catalog
             await self._service.catalog.writing(
                 mqtt_sessions.subscribe, self.row, topic_filter, qos
             )
-        await self._begin(identity, topic, topic_filter, qos)
         return Reason(qos)
 
     async def _begin(self, identity: Identity, topic: Topic, topic_filter: str, qos: int) -> None:
         self._end(topic_filter)
+        self._granted.pop(topic_filter, None)
         if topic.kind is Kind.LIVE:
             await self._follow(identity, topic_filter, topic)
         elif topic.kind is Kind.COMMANDS:
@@ -168,14 +195,14 @@ class Session:
         if topic is not None and topic.kind not in {Kind.LIVE, Kind.COMMANDS}:
             self._kinds.pop(topic.kind, None)
 
-    async def _welcome(self, topic_filter: str) -> None:
+    async def _welcome(self, topic_filter: str, *, retained: bool) -> None:
         """Send what is there already for a new subscription."""
         topic = subscribable(self._key_id, topic_filter)
         if topic is None:
             return
         if topic.kind is Kind.COMMANDS:
             self.deliver()
-        elif topic.kind is Kind.STATUS:
+        elif topic.kind is Kind.STATUS and retained:
             found = await self._service.catalog.reading(mqtt_sessions.status, self._key_id)
             if found is not None:
                 self.send(Kind.STATUS, found[0].encode(), retain=True)
@@ -202,7 +229,7 @@ class Session:
     ) -> None:
         """Send something on one of the key's own topics, if the client has subscribed to it."""
         qos = self._kinds.get(kind)
-        if qos is None or self._connection.closing:
+        if qos is None or not self._connection.reachable:
             return
         message = Publish(
             name_of(self._key_id, kind),
@@ -241,13 +268,13 @@ class Session:
     def deliver(self) -> None:
         """Send commands that wait, as many as the client takes; more when it acknowledges."""
         self._more = True
-        if self._delivering is None and not self._connection.closing:
+        if self._delivering is None and self._connection.reachable:
             self._delivering = asyncio.get_running_loop().create_task(self._deliver())
 
     async def _deliver(self) -> None:
         try:
-            while self._more and not self._connection.closing:
-                room = self._service.settings.commands_in_flight - self._outgoing.commands
+            while self._more and self._connection.reachable:
+                room = self._room
                 if room <= 0:
                     return
                 self._more = False
@@ -259,18 +286,31 @@ class Session:
         finally:
             self._delivering = None
 
+    @property
+    def _room(self) -> int:
+        """How many commands the client takes now: none is to wait here, where it would expire."""
+        room = self._service.settings.commands_in_flight - self._outgoing.commands
+        return min(room, self._outgoing.free) if self._commands_qos else room
+
     async def _deliver_some(self, room: int) -> None:
         identity = await self._identity()
         if identity is None or self.row is None:
             return
+        earlier = sorted(self._earlier)[:room]
+        after = 0 if earlier else self._last_command
         found = await self._service.catalog.reading(
-            commands.pending, identity, self.row, self._last_command, room + 1
+            commands.pending, identity, self.row, after, room + 1, earlier
         )
-        self._more = self._more or len(found) > room
+        self._more = self._more or len(found) > room or bool(earlier)
         for command in found[:room]:
-            self._last_command = command.id
+            if self._room <= 0:  # something else was sent meanwhile
+                self._more = True
+                return
+            self._earlier.discard(command.id)
+            self._last_command = max(self._last_command, command.id)
             self._service.metrics.commands_sent += 1
             self._send_command(command)
+        self._earlier.difference_update(earlier)
 
     def _send_command(self, command: commands.Command) -> None:
         left = None
@@ -325,6 +365,8 @@ class Session:
                     if item.event == READING:
                         self._publish(Publish(name, item.data.encode()))
                 await self._connection.drained()
+            if stream.code is End.SLOW_READER:
+                self._connection.end(Reason.QUOTA_EXCEEDED, "readings are not read fast enough")
         finally:
             stream.close()
 
