@@ -1,6 +1,7 @@
 """Where the key id and key password come from."""
 
 import stat
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +47,7 @@ class CredentialSource:
         self._environment = environment
         self._inline = environment.get(ENVIRONMENT)
         self._file = file
-        self._used: Credentials | None = None
+        self._last = threading.local()
         directory = environment.get("CREDENTIALS_DIRECTORY")
         if directory and (Path(directory) / SYSTEMD_NAME).exists():
             self._file = Path(directory) / SYSTEMD_NAME
@@ -64,14 +65,18 @@ class CredentialSource:
 
     def read(self) -> Credentials:
         """The credentials as they are now. Raises CredentialsError."""
-        self._used = None
-        self._used = self._load()
-        return self._used
+        self._last.used = None
+        found = self._load()
+        self._last.used = found
+        return found
 
     def changed(self) -> bool:
-        """Whether `read` would now give other credentials than it last did."""
+        """Whether `read` would now give other credentials than it last did in this thread.
+
+        Each thread that waits for a better key has to see the new one, whoever read it first.
+        """
         try:
-            return self._load() != self._used
+            return self._load() != getattr(self._last, "used", None)
         except CredentialsError:
             return False
 

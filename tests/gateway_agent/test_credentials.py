@@ -1,3 +1,4 @@
+import threading
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,17 @@ def test_file_that_others_can_read_is_warned_of(tmp_path: Path) -> None:
     assert CredentialSource({}, file).warning() is None
     assert CredentialSource({}, tmp_path / "none").warning() is None
     assert CredentialSource({ENVIRONMENT: "a:b"}, file).warning() is None
+
+
+def test_each_thread_sees_a_replaced_key_whoever_reads_it_first(tmp_path: Path) -> None:
+    file = tmp_path / "credentials"
+    file.write_text("key:old")
+    source = CredentialSource({}, file)
+    source.read()
+    file.write_text("key:new")
+    other = threading.Thread(target=source.read)
+    other.start()
+    other.join()
+    assert source.changed()
+    source.read()
+    assert not source.changed()
