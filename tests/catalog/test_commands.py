@@ -166,6 +166,46 @@ def test_expired_message_is_never_delivered(stage: Stage) -> None:
     assert stage.count(MqttDelivery) == 0
 
 
+def test_key_that_lost_the_scope_to_control_gets_no_more(stage: Stage) -> None:
+    session = stage.open().id
+    stage.follow(session)
+    stage.send()
+    stage.catalog.write(lambda: changed(Key.update(scopes="read write")))
+    now = stage.catalog.read(credentials.of_key, stage.key.key_id, SECRET)
+    assert now is not None
+    assert stage.catalog.read(commands.pending, now, session, 0, 100) == []
+
+
+def test_last_second_of_a_message_is_a_second(stage: Stage) -> None:
+    def left(microseconds: int) -> int | None:
+        return commands.Command(1, "alice.lamp", "{}", times.now() + microseconds).seconds_left()
+
+    assert left(-1) == 0
+    assert left(500_000) == 1
+    assert left(60_500_000) == 60
+    assert commands.Command(1, "alice.lamp", "{}", None).seconds_left() is None
+
+
+def test_message_that_a_session_has_acknowledged_is_not_offered_again(stage: Stage) -> None:
+    session = stage.open().id
+    stage.follow(session)
+    sent = stage.send(expires=60)
+    stage.follow(session, "lamp")
+    assert [command.id for command in stage.pending(session)] == [sent.id]
+    stage.acknowledge(session, sent.id)
+    stage.follow(session)
+    assert stage.pending(session) == []
+
+
+def test_message_that_was_handed_out_and_not_acknowledged_is_offered(stage: Stage) -> None:
+    asking = stage.catalog.write(control.subscribe, stage.key, "lamp", ControlSettings())
+    sent = stage.send(expires=60)
+    assert stage.catalog.write(control.take, stage.key, asking, ControlSettings())
+    session = stage.open().id
+    stage.follow(session)
+    assert [command.id for command in stage.pending(session)] == [sent.id]
+
+
 def test_unsubscribing_withdraws_what_waits(stage: Stage) -> None:
     session = stage.open().id
     stage.follow(session)

@@ -58,6 +58,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MqttServer]:
         "max_keep_alive_seconds=5", "max_sessions_per_key=2",
     )  # fmt: skip
     options = [word for limit in limits for word in ("--set", f"mqtt.{limit}")]
+    options += ["--set", "live.queue_readings=5"]
     with MqttServer(tmp_path_factory.mktemp("strict") / "data", *OPTIONS, *options) as found:
         prepare(found)
         yield found
@@ -579,6 +580,18 @@ def test_will_of_a_revoked_key_is_not_done(server: MqttServer) -> None:
     assert value not in server.stored()
 
 
+def test_will_that_waits_is_done_when_the_server_stops(own_server: MqttServer) -> None:
+    key = own_server.add_key("alice")
+    delay = WillProperties(will_delay_interval=60)
+    will = Will(topic(key, "sensors/roof/data"), b"77", 1, properties=delay)
+    with MqttWire(own_server.mqtt_port, V5) as wire:
+        wire.connect(key, "gw", properties=KEPT, will=will)
+    wait_until(lambda: ended(own_server, "lost"), 5, "noticed")
+    assert own_server.stored() == []
+    assert own_server.stop() == 0
+    assert own_server.stored() == [77]
+
+
 def test_will_for_a_foreign_topic_refuses_the_connection(server: MqttServer, key: Key) -> None:
     other = server.add_key("charlie")
     with MqttWire(server.mqtt_port, V5) as wire:
@@ -613,6 +626,21 @@ def test_live_topic_ends_when_the_sensor_is_hidden_or_deleted(server: MqttServer
         assert alice.call("DELETE", path).status == 204
         wait_until(lambda: live_streams(server) == 0, 5, "ended")
         assert ask(wire, key, "live/alice.fleeting") == (Reason.NOT_AUTHORIZED,)
+
+
+def test_client_that_cannot_follow_live_is_told_so_by_the_end(strict: MqttServer) -> None:
+    key = strict.add_key("alice")
+    with MqttWire(strict.mqtt_port, V5) as wire, MqttWire(strict.mqtt_port, V5) as other:
+        wire.connect(key, "gw")
+        assert ask(wire, key, "live/alice.roof") == (Reason.GRANTED_QOS_1,)
+        other.connect(key, "other")
+        other.send(data(key, json.dumps([{"value": 1}] * 50).encode(), 1))
+        assert other.take(PubAck, 1)[0].reason is Reason.SUCCESS
+        found = wire.next()
+        while isinstance(found, Publish):
+            found = wire.next()
+    assert isinstance(found, Disconnect)
+    assert found.reason is Reason.QUOTA_EXCEEDED
 
 
 def live_streams(server: MqttServer) -> int:

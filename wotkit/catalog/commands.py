@@ -14,7 +14,7 @@ from peewee import SQL, fn
 
 from wotkit import times
 from wotkit.catalog.bulk import among
-from wotkit.catalog.identity import writable
+from wotkit.catalog.identity import CONTROL, writable
 from wotkit.catalog.models import (
     Account,
     ControlDelivery,
@@ -54,6 +54,16 @@ class Command(msgspec.Struct, frozen=True):
     """The pairs, a JSON object."""
     expires: int | None
     """When it expires, in microseconds since 1970 UTC."""
+
+    def seconds_left(self) -> int | None:
+        """Return for how long it may be delivered, in whole seconds; 0 when it has expired.
+
+        1 in the last second, so that what expires soon still arrives; None when it never expires.
+        """
+        if self.expires is None:
+            return None
+        left = self.expires - times.now()
+        return max(1, left // times.MICROSECONDS) if left > 0 else 0
 
 
 class Said(NamedTuple):
@@ -144,8 +154,10 @@ def pending(
 ) -> list[Command]:
     """Return what waits for a session behind a message, oldest first; nothing that has expired.
 
-    Of the messages in ``only``, where there are any.
+    Of the messages in ``only``, where there are any. None for a key that has lost the scope.
     """
+    if CONTROL not in identity.scopes:
+        return []
     own = MqttDelivery.session == session_id
     if only:
         own &= among(MqttDelivery.message, only)

@@ -229,13 +229,12 @@ class BridgeCommands:
                 self._send(link, key_id, key, command)
 
     def _send(self, link: Link, key_id: str, key: _Key, command: commands.Command) -> None:
-        left = None
+        left = command.seconds_left()
+        if left == 0:
+            return
         body: dict[str, Any] = {"id": command.id, "sensor": command.sensor}
         body["message"] = strict_json.decode(command.body.encode())
         if command.expires is not None:
-            left = (command.expires - times.now()) // times.MICROSECONDS
-            if left <= 0:
-                return
             body["expires"] = times.to_iso(command.expires)
         topic = name_of(key_id, Kind.COMMANDS, command.sensor)
         packet = link.publish(topic, strict_json.encode(body), expires_seconds=left)

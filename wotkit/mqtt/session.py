@@ -313,11 +313,9 @@ class Session:
         self._earlier.difference_update(earlier)
 
     def _send_command(self, command: commands.Command) -> None:
-        left = None
-        if command.expires is not None:
-            left = (command.expires - times.now()) // times.MICROSECONDS
-            if left <= 0:
-                return
+        left = command.seconds_left()
+        if left == 0:
+            return
         body: dict[str, Any] = {"id": command.id, "sensor": command.sensor}
         body["message"] = strict_json.decode(command.body.encode())
         if command.expires is not None:
