@@ -165,6 +165,36 @@ def test_sensor_that_a_stranger_names_does_not_exist(
     run(work())
 
 
+def test_limited_key_follows_its_sensors_alone(data: Path, alice: Identity) -> None:
+    async def work() -> None:
+        async with living(data) as live:
+            ids = {name: make_sensor(live.catalog, alice, name) for name in ("mine", "other")}
+            held = await key_of(live, alice, sensors=["mine"])
+            limited = await live.catalog.reading(held.renew)
+            assert limited is not None
+            with pytest.raises(NotFound):
+                await live.open(limited, "mine", "other", held=held)
+            stream = await live.open(limited, held=held)
+            await live.post(ids["other"], "hidden")
+            await live.post(ids["mine"], "seen")
+            assert await values(stream, 1) == ["seen"]
+            await live.catalog.writing(
+                keys.update,
+                alice,
+                held.key_id,
+                KeyChange(name="reader", scopes=["read"], sensors=["other"]),
+                HERE,
+            )
+            told = await read_event(stream, SENSORS)
+            assert json.loads(told.data)["removed"] == [ids["mine"]]
+            await live.post(ids["mine"], "hidden now")
+            await live.post(ids["other"], "seen now")
+            assert await values(stream, 1) == ["seen now"]
+            stream.close()
+
+    run(work())
+
+
 def test_more_sensors_than_a_stream_may_follow_are_refused(data: Path, alice: Identity) -> None:
     async def work() -> None:
         async with living(data, max_sensors=2) as live:

@@ -40,6 +40,7 @@ from wotkit.mqtt.codec import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.system.server_process import Key
 
@@ -410,6 +411,23 @@ def test_retained_reading_is_a_reading(server: MqttServer, key: Key) -> None:
         wire.send(PingReq())
         assert wire.next() == PingResp()
     assert server.stored()[-1] == value
+
+
+def test_key_that_publishes_too_fast_has_to_wait_and_loses_nothing(tmp_path: Path) -> None:
+    limits = ("--set", "ingest.rate=20", "--set", "ingest.burst=5")
+    with MqttServer(tmp_path / "data", *OPTIONS, *limits) as server:
+        prepare(server)
+        key = server.add_key("alice")
+        with MqttWire(server.mqtt_port, V5) as wire:
+            wire.connect(key, "gw")
+            began = time.monotonic()
+            wire.send(*[data(key, b"%d" % number, number) for number in range(1, 21)])
+            answers = wire.take(PubAck, 20)
+            assert time.monotonic() - began > 0.7
+        assert [(each.packet_id, each.reason) for each in answers] == [
+            (number, Reason.SUCCESS) for number in range(1, 21)
+        ]
+        assert server.stored() == list(range(1, 21))
 
 
 # Commands
