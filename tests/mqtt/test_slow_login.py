@@ -121,5 +121,35 @@ async def slow_logins(folder: Path) -> None:
     bound.socket.close()
 
 
+async def much_before_the_login(folder: Path) -> None:
+    key = make_key(folder)
+    settings = settings_for(folder, mqtt_port=0)
+    (bound,) = bind(settings)
+    parts = Parts(settings, [bound])
+    parts.start()
+    logins = SlowLogins(parts)
+    port = bound.socket.getsockname()[1]
+    wire = AsyncWire(*await asyncio.open_connection("127.0.0.1", port))
+    wire.send(hello(key, "gw", Version.V5))
+    for number in range(1, 91):  # no more than may be under way
+        wire.send(Publish(f"wotkit/{key.key_id}/status", b"x" * 60_000, 1, number))
+    await logins.waiting.wait()
+    await asyncio.sleep(0.3)
+    assert parts.mqtt_metrics.bytes_in < 2_000_000
+    logins.go_on.set()
+    welcomed = await wire.next()
+    assert isinstance(welcomed, ConnAck)
+    assert welcomed.reason is Reason.SUCCESS
+    for number in range(1, 91):
+        assert getattr(await wire.next(), "packet_id", None) == number
+    wire.writer.close()
+    await parts.stop()
+    bound.socket.close()
+
+
+def test_little_is_kept_of_who_is_not_known_yet(tmp_path: Path) -> None:
+    asyncio.run(much_before_the_login(tmp_path / "data"))
+
+
 def test_connected_client_notices_a_slow_login_only_when_it_succeeds(tmp_path: Path) -> None:
     asyncio.run(slow_logins(tmp_path / "data"))

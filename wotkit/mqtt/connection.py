@@ -535,7 +535,9 @@ class Connection(asyncio.Protocol):
             self._held = True
             self._service.hold(self)
         waiting = len(self._packets) + self._acknowledgements.under_way
-        pause = self._held or waiting > settings.receive_maximum or not self._reading.is_set()
+        # of somebody who is not known yet nothing is kept beyond what has come with CONNECT
+        most = 0 if self.session is None else settings.receive_maximum
+        pause = self._held or waiting > most or not self._reading.is_set()
         if pause and not self._paused and not self._lost:
             self._paused = True
             self.transport.pause_reading()
