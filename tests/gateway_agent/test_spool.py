@@ -277,4 +277,4 @@ def test_spool_that_cannot_be_written_is_tried_again(
     monkeypatch.setattr(spool._state.file, "commit", flaky)
     spool.put(reading(0), 0)
     wait_for(lambda: take_all(spool) == [1])
-    assert spool.figures().trouble is None
+    wait_for(lambda: spool.figures().trouble is None)
