@@ -166,7 +166,8 @@ def dropped(file: Path) -> int:
     """What the agent's spool has counted; the other gateway counts nothing."""
     with closing(sqlite3.connect(file)) as db, suppress(sqlite3.OperationalError):
         (found,) = db.execute(
-            "SELECT coalesce(sum(value), 0) FROM counter WHERE name LIKE 'drop%'"
+            "SELECT coalesce(sum(value), 0) FROM counter WHERE name LIKE 'dropped%'"
+            " AND name <> 'dropped_queue_full'"  # refused, which the input was told
         ).fetchone()
         return int(found)
     return 0

@@ -33,7 +33,7 @@ POLICY: Final = (
 CONTENTS: Final = {
     "Start": (
         *("quickstart", "concepts"),
-        *("agent", "agent-start", "agent-inputs", "agent-troubleshooting"),
+        *("agent", "agent-start", "agent-inputs", "agent-troubleshooting", "agent-comparison"),
         "migration",
     ),
     "Use": ("api", "ingest", "mqtt", "live", "access"),
