@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import email as email_library
-import socket
 from contextlib import contextmanager
 from email import policy
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ import msgspec
 import pytest
 from aiosmtpd.controller import Controller
 
+from tests.ports import free_port
 from wotkit import times
 from wotkit.alerts.deliver import Courier
 from wotkit.alerts.transports import DeliveryFailed
@@ -52,8 +52,7 @@ class Mailbox:
 @contextmanager
 def smtp_server(mailbox: Mailbox) -> Iterator[MailSettings]:
     """A real SMTP server on the loopback."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     controller = Controller(mailbox, hostname="127.0.0.1", port=port)
     controller.start()
     try:

@@ -19,7 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples.conftest import ROOT, Server, module, serving
-from tests.system.server_process import free_port, wait_until
+from tests.ports import free_port
+from tests.system.server_process import wait_until
 from tests.web_user import WebUser
 
 if TYPE_CHECKING:

@@ -17,17 +17,12 @@ from gateway_agent import progress
 from gateway_agent.health import health
 from gateway_agent.metrics import metrics_text
 from gateway_agent.progress import find_stuck
+from tests.ports import free_port
 
 SIM = '[[input]]\ntype = "sim"\nname = "wave"\ninterval = "20ms"\n'
 SAMPLE = re.compile(r'gateway_agent_\w+(\{\w+="[^"]*"(,\w+="[^"]*")*\})? -?[0-9.e+]+')
 
 WriteConfig = Callable[..., Path]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def ask(port: int, path: str) -> tuple[int, str]:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -14,6 +13,8 @@ from typing import Any
 import pytest
 from agent_platform import StandInPlatform
 from agent_process import AgentProcess
+
+from tests.ports import free_port
 
 WriteConfig = Callable[..., Path]
 
@@ -29,9 +30,7 @@ class Watched:
     """An agent with its health port, which answers when the disk takes no status file."""
 
     def __init__(self, config: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
+        self._port = free_port()
         head, _, rest = config.read_text().partition("[clock]")
         config.write_text(f"{head}[health]\nport = {self._port}\n[clock]{rest}")
         self.config = config

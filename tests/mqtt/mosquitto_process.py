@@ -8,7 +8,8 @@ import socket
 import subprocess
 from typing import TYPE_CHECKING, Self
 
-from tests.system.server_process import free_port, wait_until
+from tests.ports import free_port
+from tests.system.server_process import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

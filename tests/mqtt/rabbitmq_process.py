@@ -10,7 +10,8 @@ import subprocess
 from pathlib import Path
 from typing import Self
 
-from tests.system.server_process import free_port, group_lives, wait_until
+from tests.ports import free_port
+from tests.system.server_process import group_lives, wait_until
 
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 CONFIGURATION = """\

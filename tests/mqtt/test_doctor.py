@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from tests.mqtt.conftest import OPTIONS, MqttServer
 from tests.mqtt.mosquitto_process import Mosquitto
-from tests.system.server_process import free_port
+from tests.ports import free_port
 from wotkit.cli import main
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ import pytest
 
 from tests.mqtt.conftest import OPTIONS, V5, V311, Client, MqttServer, prepare
 from tests.mqtt.mqtt_wire import MqttWire
-from tests.system.server_process import free_port, wait_until
+from tests.ports import free_port
+from tests.system.server_process import wait_until
 from wotkit.mqtt.codec import ConnectProperties, PubComp, Publish, PubRec, PubRel, Version
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from click.testing import CliRunner
 
+from tests.ports import free_port
 from tests.system.wire import Credentials, Wire
 from wotkit.cli import main
 
@@ -43,12 +43,6 @@ def wait_until(condition: Callable[[], object], seconds: float, what: str) -> No
     while not condition():
         assert time.monotonic() < deadline, f"after {seconds} s still not: {what}"
         time.sleep(0.02)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 class ServerProcess:
@@ -220,12 +214,17 @@ def children(pid: int) -> list[int]:
 
 
 def group_lives(group: int) -> bool:
-    """Return whether any process of a group still runs."""
+    """Return whether any process of a group still runs, or a thread of one (proc_pid_stat(5)).
+
+    The main thread of a process may be a zombie while another still waits for the disk, and
+    keeps the process's files and ports.
+    """
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            state, _, found, *_ = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
+            fields = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if int(found) == group and state != "Z":
+        state, found, threads = fields[0], int(fields[2]), int(fields[17])
+        if found == group and (state != "Z" or threads > 1):
             return True
     return False

@@ -18,8 +18,8 @@ import pytest
 
 from tests.gateway_agent.agent_process import AgentProcess
 from tests.mqtt.conftest import MqttServer
+from tests.ports import free_port
 from tests.system.rough_proxy import TROUBLES, RoughProxy
-from tests.system.server_process import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,6 +12,7 @@ from input_bench import Workbench
 from modbus_peers import Cable, Simulator, holding
 
 from gateway_agent.inputs.modbus_plan import ModbusPoint, plan
+from tests.ports import free_port
 
 pymodbus = pytest.importorskip("pymodbus")
 
@@ -202,8 +203,7 @@ def test_late_answer_is_not_taken_for_the_next_one(bench: Bench) -> None:
 
 
 def test_server_that_comes_back_is_found_again(bench: Bench) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        port = reserved.getsockname()[1]
+    port = free_port()
     with bench(section(f"tcp://127.0.0.1:{port}", "register=0")) as running:
         running.wait_for(lambda: running.figures.errors >= 2)
         assert running.figures.last_error == f"ConnectionError: cannot open 127.0.0.1:{port}"

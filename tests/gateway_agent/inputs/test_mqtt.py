@@ -12,6 +12,8 @@ import pytest
 from input_bench import Workbench
 from paho.mqtt.enums import CallbackAPIVersion
 
+from tests.ports import free_port
+
 Bench = Callable[..., Workbench]
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
 
@@ -21,8 +23,7 @@ class Broker:
 
     def __init__(self, folder: Path) -> None:
         assert MOSQUITTO, "the tests need mosquitto"
-        with socket.create_server(("127.0.0.1", 0)) as reserved:
-            self.port = reserved.getsockname()[1]
+        self.port = free_port()
         self._folder = folder
         passwords = folder / "passwords"
         passwords.touch(mode=0o600)

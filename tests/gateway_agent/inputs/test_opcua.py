@@ -9,6 +9,8 @@ import pytest
 from asyncua import Server, ua
 from input_bench import Workbench
 
+from tests.ports import free_port
+
 Bench = Callable[..., Workbench]
 
 
@@ -19,7 +21,7 @@ class Plc:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        self.port = 0
+        self.port = free_port()
         self.nodes: dict[str, Any] = {}
         self.run(self._start())
 
@@ -66,7 +68,6 @@ class Plc:
             node = ua.NodeId(name, index)
             self.nodes[name] = await server.nodes.objects.add_variable(node, name, value)
         await server.start()
-        self.port = server.bserver.port
 
 
 VALUES: dict[str, Any] = {"Flow": 21.5, "Pump": True, "Mode": "auto", "List": [1, 2, 3]}
