@@ -15,6 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from tests.certificates import Certificate, make_certificate
 from tests.system.server_process import Key, ServerProcess, wait_until
 
 if TYPE_CHECKING:
@@ -26,6 +27,12 @@ SECONDS = 10
 V311 = MQTTProtocolVersion.MQTTv311
 V5 = MQTTProtocolVersion.MQTTv5
 VERSIONS = pytest.mark.parametrize("version", [V311, V5], ids=["3.1.1", "5"])
+
+
+def tls_options(found: Certificate) -> list[str]:
+    """How a server is told to serve MQTT over TLS."""
+    tls = {"tls_port": "0", "tls_certificate": found.certificate, "tls_key": found.key}
+    return [each for name, value in tls.items() for each in ("--set", f"mqtt.{name}={value}")]
 
 
 class MqttServer(ServerProcess):
@@ -180,18 +187,8 @@ def key(server: MqttServer) -> Key:
 
 
 @pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate for this machine that nobody else has signed, and its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    found = folder / "certificate.pem", folder / "key.pem"
-    options = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
-    subprocess.run(
-        ["openssl", "req", "-x509", *options, *subject, "-out", found[0], "-keyout", found[1]],
-        check=True,
-        capture_output=True,
-    )
-    return found
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture

@@ -13,7 +13,15 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests import node_packages
-from tests.mqtt.conftest import OPTIONS, SECONDS, VERSIONS, Client, MqttServer, prepare
+from tests.mqtt.conftest import (
+    OPTIONS,
+    SECONDS,
+    VERSIONS,
+    Client,
+    MqttServer,
+    prepare,
+    tls_options,
+)
 from tests.system.server_process import PASSWORD, wait_until
 from wotkit.mqtt.codec import ConnAck, Connect, Decoder, PingReq, PingResp, Version, encode
 
@@ -21,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.certificates import Certificate
     from tests.system.server_process import Key
 
 WAYS = pytest.mark.parametrize("way", ["tcp", "tls", "websocket"])
@@ -29,12 +38,11 @@ ALICE = ("alice", PASSWORD)
 
 @pytest.fixture(scope="module")
 def server(
-    tmp_path_factory: pytest.TempPathFactory, certificate: tuple[Path, Path]
+    tmp_path_factory: pytest.TempPathFactory, certificate: Certificate
 ) -> Iterator[MqttServer]:
-    tls = {"tls_port": "0", "tls_certificate": certificate[0], "tls_key": certificate[1]}
-    options = [each for name, value in tls.items() for each in ("--set", f"mqtt.{name}={value}")]
-    with MqttServer(tmp_path_factory.mktemp("clients") / "data", *OPTIONS, *options) as found:
-        found.certificate = certificate[0]
+    options = (*OPTIONS, *tls_options(certificate))
+    with MqttServer(tmp_path_factory.mktemp("clients") / "data", *options) as found:
+        found.certificate = certificate.certificate
         prepare(found)
         yield found
 

@@ -6,12 +6,12 @@ import json
 import re
 import socket
 import subprocess
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
 
+from tests.certificates import make_certificate
 from tests.mqtt.conftest import OPTIONS, MqttServer
 from tests.mqtt.mosquitto_process import Mosquitto
 from tests.ports import free_port
@@ -20,6 +20,8 @@ from wotkit.cli import main
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from tests.certificates import Certificate
 
 Findings = dict[str, tuple[str, str]]
 """Level and text by what was checked."""
@@ -91,9 +93,9 @@ def test_port_of_a_broker_or_of_something_silent_fails(
 
 
 def test_tls_is_asked_and_its_certificate_read(
-    tmp_path: Path, certificate: tuple[Path, Path], doctor: Callable[..., Findings]
+    tmp_path: Path, certificate: Certificate, doctor: Callable[..., Findings]
 ) -> None:
-    files = {"tls_certificate": certificate[0], "tls_key": certificate[1]}
+    files = {"tls_certificate": certificate.certificate, "tls_key": certificate.key}
     options = [f"mqtt.{name}={path}" for name, path in files.items()]
     sets = ["--set", options[0], "--set", options[1], "--set", "mqtt.tls_port=0"]
     with MqttServer(tmp_path / "data", *OPTIONS, *sets) as server:
@@ -107,10 +109,10 @@ def test_tls_is_asked_and_its_certificate_read(
 def test_certificate_that_expires_is_told_before(
     tmp_path: Path, doctor: Callable[..., Findings]
 ) -> None:
-    files = {"tls_certificate": tmp_path / "cert.pem", "tls_key": tmp_path / "key.pem"}
+    files = {"tls_certificate": tmp_path / "certificate.pem", "tls_key": tmp_path / "key.pem"}
     ports = {"port": free_port(), "tls_port": free_port()}
     for days, level in ((-1, "fail"), (13, "warn"), (15, "ok")):
-        _make_certificate(*files.values(), days)
+        make_certificate(tmp_path, days)
         assert doctor(**files, **ports)["mqtt tls"][0] == level
     files["tls_key"].write_text("nothing of the kind", encoding="utf-8")
     level, text = doctor(**files, **ports)["mqtt tls"]
@@ -135,31 +137,3 @@ def test_broker_lets_the_bridge_in_or_not(tmp_path: Path, doctor: Callable[..., 
         assert "not_authorized" in text or "bad_user_name_or_password" in text
     level, text = doctor(**settings)["mqtt broker"]
     assert (level, "cannot be reached" in text) == ("fail", True)
-
-
-def _make_certificate(certificate: Path, key: Path, days: int) -> None:
-    """Make one that is good until so many days from now."""
-    from datetime import UTC, datetime, timedelta
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
-    own = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.fromtimestamp(int(time.time()), UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(own.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=30))
-        .not_valid_after(now + timedelta(days=days))
-        .sign(own, hashes.SHA256())
-    )
-    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    form = serialization.PrivateFormat.PKCS8
-    plain = serialization.NoEncryption()
-    key.write_bytes(own.private_bytes(serialization.Encoding.PEM, form, plain))

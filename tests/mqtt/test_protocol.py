@@ -7,6 +7,8 @@ import socket
 import sqlite3
 import struct
 import time
+from collections import Counter
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -209,8 +211,22 @@ def test_connections_of_a_key_are_limited(strict: MqttServer) -> None:
     assert [wire.connect(key, f"c{n}").reason for n, wire in enumerate(wires)] == [
         *(Reason.SUCCESS, Reason.SUCCESS, Reason.QUOTA_EXCEEDED)
     ]
+    with MqttWire(strict.mqtt_port, V5) as again:  # in the place of one of them
+        assert again.connect(key, "c1").reason is Reason.SUCCESS
+        assert wires[1].next().reason is Reason.SESSION_TAKEN_OVER
     for wire in wires:
         wire.socket.close()
+
+
+def test_connections_of_a_key_that_come_at_once_are_limited_alike(strict: MqttServer) -> None:
+    key = strict.add_key("alice")
+    with ExitStack() as stack:
+        wires = [stack.enter_context(MqttWire(strict.mqtt_port, V5)) for _ in range(20)]
+        for number, wire in enumerate(wires):
+            wire.send(hello(key, f"c{number}", V5))
+        answers = [wire.next() for wire in wires]
+    reasons = Counter(answer.reason for answer in answers if isinstance(answer, ConnAck))
+    assert reasons == {Reason.SUCCESS: 2, Reason.QUOTA_EXCEEDED: 18}
 
 
 def test_kept_sessions_of_a_key_are_limited(strict: MqttServer) -> None:

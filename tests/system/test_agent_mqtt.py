@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.certificates import make_certificate
 from tests.gateway_agent.agent_process import AgentProcess
-from tests.mqtt.conftest import OPTIONS, MqttServer
+from tests.mqtt.conftest import OPTIONS, MqttServer, tls_options
 from tests.system.rough_proxy import RoughProxy
 from tests.system.server_process import PASSWORD
 
@@ -95,21 +96,22 @@ class Gateway:
             text += PUMP.format(command=json.dumps(command))
         self.config.write_text(text, encoding="utf-8")
 
-    def numbers(self) -> list[int]:
+    def readings(self) -> list[dict[str, Any]]:
         with self.server.wire(self.alice) as wire:
             answer = wire.get(f"/api/sensors/{self.counter}")
-            if answer.status != 200:
-                return []
-            return [reading["number"] for reading in wire.readings(self.counter)]
+            return wire.readings(self.counter) if answer.status == 200 else []
 
     def more(self, agent: AgentProcess, count: int = 10) -> None:
-        before = len(self.numbers())
-        agent.wait_until(lambda: len(self.numbers()) >= before + count)
+        before = len(self.readings())
+        agent.wait_until(lambda: len(self.readings()) >= before + count)
 
-    def check_each_stored_once(self) -> None:
-        found = self.numbers()
-        assert found
-        assert sorted(found) == [*range(len(found))]
+    def check_each_stored_once(self, runs: int = 1) -> None:
+        numbers: dict[str, list[int]] = {}
+        for reading in self.readings():
+            numbers.setdefault(reading["run"], []).append(reading["number"])
+        assert len(numbers) == runs
+        for found in numbers.values():
+            assert sorted(found) == [*range(len(found))]
 
     def waiting(self) -> int:
         """Readings in the spool, as a reader beside the agent sees it."""
@@ -178,6 +180,34 @@ def test_cut_mqtt_is_bridged_by_http_and_taken_up_again(
     gateway.check_each_stored_once()
 
 
+def test_tls_is_used_and_another_certificate_than_that_of_the_platform_is_not_believed(
+    tmp_path: Path,
+) -> None:
+    certificates = {}
+    for name in ("own", "other"):
+        (tmp_path / name).mkdir()
+        certificates[name] = make_certificate(tmp_path / name)
+    options = (*OPTIONS, *tls_options(certificates["own"]))
+    with MqttServer(tmp_path / "data", *options) as server:
+        server.add_user("alice")
+        gateway = Gateway(server, tmp_path, ("alice", PASSWORD))
+        platform = f'mqtt = "mqtts://127.0.0.1:{server.tls_port}"\n'
+        gateway.configure(platform + f"ca_file = '{certificates['other'].certificate}'")
+        with AgentProcess(gateway.config) as agent:
+            said(agent, "certificate verify failed", 1)
+            gateway.more(agent)  # over HTTP, which is not asked for a certificate here
+            assert agent.stop() == 0
+            assert " connected broker=" not in agent.log.read_text(encoding="utf-8")
+        posts = server.log.count("path=/api/v2/ingest")
+        gateway.configure(platform + f"ca_file = '{certificates['own'].certificate}'")
+        with AgentProcess(gateway.config) as agent:
+            said(agent, " connected broker=", 1)
+            gateway.more(agent, 20)
+            assert agent.stop() == 0
+        assert server.log.count("path=/api/v2/ingest") <= posts + 1  # before MQTT was there
+        gateway.check_each_stored_once(runs=2)
+
+
 def test_command_over_mqtt_is_done_once_and_its_sender_sees_that(
     server: MqttServer, gateway: Gateway
 ) -> None:
@@ -240,9 +270,9 @@ def test_replaced_key_is_taken_up_without_a_restart(
         gateway.more(agent)
         server.command("key", "revoke", gateway.key.key_id)
         said(agent, "delivery failed state=denied", 1)
-        stored = len(gateway.numbers())
+        stored = len(gateway.readings())
         agent.wait_until(lambda: gateway.waiting() >= 40)
-        assert len(gateway.numbers()) == stored
+        assert len(gateway.readings()) == stored
         gateway.give_key(server.add_key(gateway.alice[0]))
         replaced = time.monotonic()
         gateway.more(agent)

@@ -1,0 +1,77 @@
+"""What is to be done when a client is gone without a word (MQTT 5, section 3.1.2.5)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from wotkit.errors import WotkitError
+from wotkit.mqtt.topics import Kind, publishable
+
+if TYPE_CHECKING:
+    from wotkit.mqtt.connection import Connection
+    from wotkit.mqtt.service import Service
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Wills:
+    """The wills of clients that have gone; those of the others are with their connections."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._waiting: dict[tuple[str, str], tuple[asyncio.TimerHandle, Connection]] = {}
+
+    def leave(self, connection: Connection, client: tuple[str, str], delay: float) -> None:
+        """Do what a client that has gone left as its will, at once or after so many seconds."""
+        if not delay:
+            self._service.later(self._publish(connection))
+            return
+
+        def publish() -> None:
+            self._waiting.pop(client, None)
+            self._service.later(self._publish(connection))
+
+        timer = asyncio.get_running_loop().call_later(delay, publish)
+        self._waiting[client] = timer, connection
+
+    def withdraw(self, client: tuple[str, str]) -> Connection | None:
+        """Return the connection whose will was to wait, because its client has come again."""
+        timer, connection = self._waiting.pop(client, (None, None))
+        if timer is not None:
+            timer.cancel()
+        return connection
+
+    async def speak(self, connection: Connection) -> None:
+        """Do what a connection's will says, once, while its client waits."""
+        try:
+            await self._publish(connection)
+        except WotkitError as error:
+            _log.warning("the will of a client is not done: %s", error)
+
+    def end(self) -> None:
+        """Do now all that was to wait."""
+        waiting, self._waiting = self._waiting, {}
+        for timer, connection in waiting.values():
+            timer.cancel()
+            self._service.later(self._publish(connection))
+
+    async def _publish(self, connection: Connection) -> None:
+        will, holder = connection.will, connection.holder
+        connection.will = None
+        if will is None:
+            return
+        assert holder is not None
+        service = self._service
+        topic = publishable(holder.key_id, will.topic)
+        identity = await service.catalog.reading(holder.standing.renew)
+        if topic is None or identity is None:
+            return
+        if topic.kind is Kind.DATA:
+            readings = await service.inbound.readings(identity, topic, will.payload)
+            await service.inbound.store(readings)
+            return
+        reply = await service.inbound.other(identity, topic, will.payload)
+        if reply is not None:
+            service.reply(connection, identity, reply)
