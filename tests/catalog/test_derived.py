@@ -59,6 +59,8 @@ def alice(make_user: MakeUser) -> Identity:
         ("glass*", ""),
         ("na", "api-data-test other"),
         ("nothing", ""),
+        ("data\0", ""),
+        ("t\0", ""),
         ("  ", "api-data-test other"),
     ],
 )
@@ -71,6 +73,14 @@ def test_words_and_parts_of_words_are_found(
         return found(alice, text)
 
     assert catalog.write(work) == expected.split()
+
+
+@given(st.text(max_size=20))
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+def test_any_text_is_searched_for(catalog: Catalog, alice: Identity, text: str) -> None:
+    """Whatever it means to the index, it is no more than text."""
+    text = text.encode("utf-8", "replace").decode()  # as it comes out of an address
+    assert catalog.read(found, alice, text) == []
 
 
 def test_index_follows_changes_and_deletion(catalog: Catalog, alice: Identity) -> None:

@@ -173,8 +173,12 @@ def _json(ids: Iterable[int]) -> str:
 
 
 def can_search(word: str) -> bool:
-    """Return whether the text index finds this word; a shorter one is compared row by row."""
-    return len(word) >= engine_derived.SHORTEST
+    """Return whether the text index can be asked for this word.
+
+    Not for one that is shorter, which is compared row by row, and not for one with a NUL, at which
+    its queries end; no text of a sensor has one.
+    """
+    return len(word) >= engine_derived.SHORTEST and "\0" not in word
 
 
 def searched(words: Collection[str]) -> tuple[Any, Any, Any]:

@@ -244,7 +244,9 @@ def _by_description(query: SensorQuery) -> Iterator[Any]:
     if query.tags:
         yield from _tagged(query.tags)
     for word in (query.text or "").split():
-        if not engine.can_search(word):
+        if "\0" in word:
+            yield Sensor.id.in_(())
+        elif not engine.can_search(word):
             yield any_of(
                 [
                     text.contains(word)
