@@ -15,6 +15,8 @@ NO_BOOT_ID: Final = "unknown"
 _TIME_ERROR: Final = 5
 _STA_UNSYNC: Final = 0x0040
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EARLIEST: Final = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+_LATEST: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 _EPOCH_UNITS: Final = ((1e11, 1e6), (1e14, 1e3), (1e17, 1), (1e20, 1e-3))
 """Below such a number, so many microseconds each: seconds reach the year 5138."""
 _TOO_LARGE: Final = 1e20
@@ -122,11 +124,22 @@ def _parse_iso_time(text: str) -> int:
         raise ValueError(f"is not a time: {text[:40]!r}") from error
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+    wall_us = (moment - _EPOCH) // timedelta(microseconds=1)
+    if not can_be_written(wall_us):
+        raise ValueError(f"is not a time: {text[:40]!r}")
+    return wall_us
+
+
+def can_be_written(wall_us: int) -> bool:
+    """Whether `iso_time` can write these microseconds since 1970 UTC: the years 1 to 9999."""
+    return _EARLIEST <= wall_us <= _LATEST
 
 
 def iso_time(wall_us: int) -> str:
-    """Microseconds since 1970 UTC as ISO 8601 with microseconds and Z, as the platform takes it."""
+    """Microseconds since 1970 UTC as ISO 8601 with microseconds and Z, as the platform takes it.
+
+    Raises OverflowError where `can_be_written` is False.
+    """
     moment = _EPOCH + timedelta(microseconds=wall_us)
     return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 

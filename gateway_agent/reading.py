@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gateway_agent.clock import Stamp
+from gateway_agent.clock import Stamp, can_be_written
 
 Value = float | int | str
 """What a field holds: a number or a text. Booleans travel as 0 and 1."""
@@ -80,21 +80,34 @@ def make_reading(sample: Sample, stamp: Stamp) -> Reading:
     """Check a sample and encode it.
 
     Values that are no number (NaN, infinity) are left out: a sensor that could not measure has
-    nothing to say. Raises InvalidReadingError when nothing is left or a name cannot be sent.
+    nothing to say. Raises InvalidReadingError when nothing is left, or a name or the time cannot be
+    sent.
     """
     if not SENSOR_NAME.fullmatch(sample.sensor):
         raise InvalidReadingError(f"{sample.sensor!r} is not a sensor name")
     fields: dict[str, Value] = {}
     for name, value in sample.fields.items():
-        if not name or name in RESERVED_FIELDS:
+        if not name or name in RESERVED_FIELDS or not _is_text(name):
             raise InvalidReadingError(f"{name!r} cannot name a field")
         cleaned = _clean(value)
         if cleaned is not None:
             fields[name] = cleaned
     if not fields:
         raise InvalidReadingError(f"no value left for {sample.sensor}")
+    when = sample.stamp or stamp
+    if not can_be_written(when.wall_us):
+        raise InvalidReadingError(f"{when.wall_us} us since 1970 is no time that can be sent")
     encoded = json.dumps(fields, separators=(",", ":"), allow_nan=False)
-    return Reading(sample.sensor, encoded, sample.stamp or stamp)
+    return Reading(sample.sensor, encoded, when)
+
+
+def _is_text(name: str) -> bool:
+    """Whether it is text that can be sent: half a surrogate pair cannot (RFC 3629 section 3)."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _clean(value: object) -> Value | None:

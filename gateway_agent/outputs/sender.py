@@ -173,19 +173,21 @@ class Sender:
             self._note_failure("waiting", "the platform knows this stream further than the spool")
             self._spool.renew_stream(batch)
             return self._retry.next()
+        # What lies behind the batch goes again: this answer does not say what was rejected of it.
+        through = min(answer.through, batch.rows[-1].seq)
         refused: dict[int, Refusal] = {}
         respool: set[int] = set()
         rows = {row.seq: row for row in batch.rows}
         for item in answer.rejected:
             row = rows.get(item.seq)
-            if row is None or row.seq > answer.through:
+            if row is None or row.seq > through:
                 continue
             patient = row.tries < _MOST_TRIES or self._registry_failed
             if patient and self._can_be_created(item, row.sensor):
                 respool.add(row.seq)
             else:
                 refused[row.seq] = Refusal(item.code, item.message)
-        self._spool.settle(batch, answer.through, refused, frozenset(respool))
+        self._spool.settle(batch, through, refused, frozenset(respool))
         self._note_dead_letters(refused)
         if respool and self._registry_failed:
             self._note_failure("waiting", "sensors cannot be registered over HTTP now")

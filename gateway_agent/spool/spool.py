@@ -127,6 +127,7 @@ class Spool:
         with self._state.lock:
             self._state.held = bool(rows) and not ready
         if ready:
+            self._note_sending(generation, ready[-1].seq)
             return Batch(stream, generation, tuple(ready))
         with self._state.lock:
             if not rows and generation == self._state.generation:
@@ -180,15 +181,14 @@ class Spool:
                 self._state.announce_work()
 
     def is_ahead_of_file(self, batch: Batch, through: int) -> bool:
-        """Whether `through` is a `seq` that this file has never given.
+        """Whether the platform has a `seq` that was never sent from this file.
 
-        What the batch holds was read from the file, perhaps before the writer came to note it.
+        Sent was at most what the file had given when it was opened, and what was taken since.
+        What it has given since then and not sent may be numbered like what the platform has.
         """
-        if through <= batch.rows[-1].seq:
-            return False
         with self._state.lock:
             known = self._state.file is not None and batch.generation == self._state.generation
-            return known and self._state.file is not None and through > self._state.file.last_seq
+            return known and through > self._state.highest_sent
 
     def figures(self) -> SpoolFigures:
         """How the spool is doing now."""
@@ -233,6 +233,11 @@ class Spool:
         return self._writer.busy_for
 
     # -- the sender's thread --------------------------------------------------------------
+
+    def _note_sending(self, generation: int, seq: int) -> None:
+        with self._state.lock:
+            if generation == self._state.generation:
+                self._state.highest_sent = max(self._state.highest_sent, seq)
 
     def _reader_for(self, generation: int) -> SpoolReader:
         if self._reader is None or self._reader_generation != generation:

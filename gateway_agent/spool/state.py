@@ -40,6 +40,8 @@ class SpoolState:
         self.stream = ""
         self.generation = 0
         self.settled = 0
+        self.highest_sent = 0
+        """No `seq` above this was ever sent under the present stream, by any run of the agent."""
         self.figures = SpoolFigures()
         self.trouble: str | None = None
 
@@ -49,6 +51,7 @@ class SpoolState:
         self.stream = "" if file is None else file.stream
         self.generation += 1
         self.settled = 0
+        self.highest_sent = 0 if file is None else file.last_seq
         self.pending.forget_stream()
 
     def announce_work(self) -> None:

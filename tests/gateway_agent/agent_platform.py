@@ -47,6 +47,7 @@ class StandInPlatform:
     reports: list[dict[str, Any]] = field(default_factory=list)
     """What came on the status of gateways."""
     streams: dict[str, int] = field(default_factory=dict)
+    refused: set[tuple[str, int]] = field(default_factory=set)
     stored: list[Reading] = field(default_factory=list)
     sensors: dict[str, dict[str, Any]] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
@@ -69,21 +70,27 @@ class StandInPlatform:
         self._thread.join()
 
     def store(self, stream: str, readings: list[Reading]) -> dict[str, Any]:
-        """One transaction: what is new is stored, the position moves, the rest is dropped."""
+        """One transaction: what is new is stored, the position moves, the rest is dropped.
+
+        What was rejected is judged again when it comes again.
+        """
         rejected = []
         through = self.streams.get(stream, 0)
         for reading in readings:
-            if reading["seq"] <= through:
+            seq = reading["seq"]
+            if seq <= through and (stream, seq) not in self.refused:
                 continue
-            through = reading["seq"]
+            self.refused.discard((stream, seq))
+            through = max(through, seq)
             if self.knows_sensors and reading["sensor"] not in self.sensors:
                 message = "Could not locate this resource."
-                rejected.append({"seq": through, "code": 1101, "message": message})
+                rejected.append({"seq": seq, "code": 1101, "message": message})
             elif self.is_rejected(reading):
-                rejected.append({"seq": through, "code": 1201, "message": "expected NUMBER"})
+                rejected.append({"seq": seq, "code": 1201, "message": "expected NUMBER"})
             else:
                 self.stored.append({"stream": stream, **reading})
         self.streams[stream] = through
+        self.refused.update((stream, item["seq"]) for item in rejected)
         return {"acked_through": through, "rejected": rejected}
 
     def next_misdeed(self) -> str | None:

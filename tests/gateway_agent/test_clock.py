@@ -1,7 +1,9 @@
 import time
 from pathlib import Path
 
-from gateway_agent.clock import Clock, KernelClock, iso_time
+import pytest
+
+from gateway_agent.clock import Clock, KernelClock, can_be_written, iso_time, parse_time
 
 
 def test_stamp_has_wall_time_boot_time_and_boot_id(tmp_path: Path) -> None:
@@ -30,3 +32,15 @@ def test_kernel_says_whether_the_clock_is_synchronized() -> None:
 def test_time_is_written_with_microseconds_and_z() -> None:
     assert iso_time(1_403_218_005_000_281) == "2014-06-19T22:46:45.000281Z"
     assert iso_time(0) == "1970-01-01T00:00:00.000000Z"
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+def test_time_that_cannot_be_written_in_utc_is_no_time(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a time"):
+        parse_time(text)
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59.999999", "0001-01-01"])
+def test_first_and_last_time_can_be_written(text: str) -> None:
+    assert can_be_written(parse_time(text))
+    assert iso_time(parse_time(text)).startswith(text)

@@ -38,6 +38,7 @@ def test_integer_beyond_a_double_is_left_out() -> None:
         ("abc", {"value": 1}),
         ("boiler", {"value": None}),
         ("boiler", {"value": [1]}),
+        ("boiler", {"half \ud800": 1}),
     ],
 )
 def test_reading_that_could_never_be_stored_is_refused(sensor: str, fields: dict) -> None:
@@ -67,3 +68,10 @@ def test_fields_of_an_undeclared_sensor_are_inferred_from_a_reading() -> None:
 
 def test_title_of_a_name_without_letters_is_the_name() -> None:
     assert title("__") == "__"
+
+
+@pytest.mark.parametrize("wall_us", [2**63, 253_402_300_800_000_000, -(2**63)])
+def test_reading_of_a_time_that_cannot_be_sent_is_refused(wall_us: int) -> None:
+    stamp = Stamp(wall_us, 2, "boot", synced=True)
+    with pytest.raises(InvalidReadingError, match="time"):
+        make_reading(Sample("boiler", {"value": 1}, stamp), STAMP)

@@ -286,6 +286,31 @@ def test_old_copy_of_the_spool_loses_nothing_new(
     assert gateway.spool.figures().stream != stream
 
 
+def test_old_copy_of_the_spool_loses_nothing_of_a_longer_outage(
+    gateway: Gateway, platform: StandInPlatform
+) -> None:
+    """What was measured in the outage has the numbers of what the platform has, and more."""
+    stream = gateway.spool.figures().stream
+    platform.streams[stream] = 150
+    gateway.put(300)
+    gateway.start()
+    wait_for(gateway.drained)
+    assert sorted(reading["value"] for reading in platform.stored) == [*range(300)]
+    assert gateway.spool.figures().stream != stream
+
+
+def test_rejections_behind_a_smaller_batch_are_not_taken_for_stored(
+    gateway: Gateway, platform: StandInPlatform
+) -> None:
+    platform.is_rejected = lambda reading: reading["value"] in {3, 80}
+    platform.script.extend(["lose the answer", "413"])
+    gateway.put(100)
+    gateway.start()
+    wait_for(gateway.drained)
+    assert [seq for seq, _, _ in gateway.dead_letters()] == [4, 81]
+    assert gateway.counters() == {"committed": 100, "acknowledged": 98, "dead": 2}
+
+
 def test_stop_sends_what_waits(gateway: Gateway, platform: StandInPlatform) -> None:
     gateway.start()
     gateway.put(500)
