@@ -16,6 +16,7 @@ from gateway_agent.reading import Reading
 from gateway_agent.spool import journal, rows
 from gateway_agent.spool.ballast import Ballast
 from gateway_agent.spool.failures import SpoolFullError, UnsuitableSpoolError, is_disk_full
+from gateway_agent.spool.place import Place
 from gateway_agent.spool.records import Work
 
 APPLICATION_ID: Final = 0x47574147
@@ -101,6 +102,20 @@ class SpoolFile:
             self._db.close()
             raise
         self._ballast.take()
+        self._place = Place(path)
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the file that is open is still the one that has its name."""
+        return self._place.is_kept()
+
+    def put_back(self) -> Path | None:
+        """Give the content its name again; this object is then only good for `close`.
+
+        Returns where the file is now that has taken the place, if any. Raises sqlite3.Error or
+        OSError; then this object is as good as before.
+        """
+        return self._place.put_back(self._db)
 
     @property
     def is_constrained(self) -> bool:

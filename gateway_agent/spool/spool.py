@@ -219,8 +219,8 @@ class Spool:
         self._drop_reader()
         if not stopped:
             self._log.error("spool writer does not stop")
-        elif self._state.file is not None:
-            self._writer.attempt(self._state.file.close)
+        else:
+            self._writer.attempt(self._writer.close_file)
 
     @property
     def is_alive(self) -> bool:

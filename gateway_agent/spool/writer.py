@@ -19,6 +19,7 @@ from gateway_agent.spool.state import SpoolState
 LARGEST_COMMIT: Final = 2000
 _RETRY_AFTER: Final = 1.0
 _REMIND_AFTER: Final = 60.0
+_PUT_BACK_AGAIN: Final = 60.0
 
 
 class SpoolWriter:
@@ -31,6 +32,7 @@ class SpoolWriter:
         self._log = logging.getLogger(__name__)
         self._reported_at = -_REMIND_AFTER
         self._attempt_began: float | None = None
+        self._put_back_at = 0.0
         self._thread = threading.Thread(target=self._write, name="spool-writer", daemon=True)
 
     def start(self) -> None:
@@ -115,6 +117,8 @@ class SpoolWriter:
             work.forget_stream()
             self.open()
         assert self._state.file is not None
+        if not self._state.file.is_in_place and time.monotonic() >= self._put_back_at:
+            self._put_back(self._state.file)
         self._state.file.commit(work)
         oldest = self._state.file.oldest_us()
         with self._state.lock:
@@ -124,6 +128,13 @@ class SpoolWriter:
             self._state.trouble = None
             self._state.take_figures(self._state.file, oldest)
             self._state.committed.notify_all()
+
+    def close_file(self) -> None:
+        """Close the file, under its name. Raises sqlite3.Error."""
+        if self._state.file is not None and not self._state.file.is_in_place:
+            self._put_back(self._state.file)
+        if self._state.file is not None:
+            self._state.file.close()
 
     def open(self) -> None:
         """Open the file or make it. Raises as SpoolFile does."""
@@ -158,6 +169,21 @@ class SpoolWriter:
             self._log.error("corrupt spool cannot be renamed error=%s", error)
             return
         self._log.error("spool corrupt, a new one is started kept=%s readings=%d", aside, lost)
+
+    def _put_back(self, file: SpoolFile) -> None:
+        """Have the file under its name again, which somebody took from it; else go on without."""
+        self._put_back_at = time.monotonic() + _PUT_BACK_AGAIN
+        try:
+            aside = file.put_back()
+        except (sqlite3.Error, OSError) as error:
+            self._log.error("spool was deleted or replaced, cannot be put back now error=%s", error)
+            return
+        self._log.error("spool was deleted or replaced, and is put back other=%s", aside)
+        with self._state.lock:
+            self._state.begin_stream(None)
+        with suppress(sqlite3.Error):
+            file.close()
+        self.open()
 
     def _keep_bookmarks(self, file: SpoolFile) -> None:
         with self._state.lock:
