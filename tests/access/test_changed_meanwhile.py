@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
+import json
 import re
 import socket
 import time
@@ -19,6 +21,7 @@ from tests.web_user import FORM, HIDDEN, PASSWORD, WebUser
 from wotkit.auth import passwords
 from wotkit.catalog import Catalog, users
 from wotkit.catalog.audit import Actor
+from wotkit.catalog.users import UserChange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,13 +75,21 @@ def sent_slowly(
     hidden = {name: unescape(value) for name, value in HIDDEN.findall(form)}
     body = urlencode(hidden | fields).encode()
     session = user.http.cookies["wotkit_session"]
-    head = (
-        f"POST {target} HTTP/1.1\r\nHost: {page.url.netloc.decode()}\r\nConnection: close\r\n"
-        f"Cookie: wotkit_session={session}\r\nContent-Length: {len(body)}\r\n"
-        "Content-Type: application/x-www-form-urlencoded\r\n\r\n"
-    )
-    with socket.create_connection((page.url.host, page.url.port or 80), timeout=20) as wire:
-        wire.sendall(head.encode() + body[:-1])
+    headers = {
+        "Cookie": f"wotkit_session={session}",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    return slowly(f"POST {target}", page.url, headers, body, meanwhile)
+
+
+def slowly(
+    what: str, url: httpx.URL, headers: dict[str, str], body: bytes, meanwhile: Callable[[], None]
+) -> tuple[int, str]:
+    """Send a request whose end comes only when something else has happened."""
+    host = {"Host": url.netloc.decode(), "Connection": "close", "Content-Length": str(len(body))}
+    lines = [f"{what} HTTP/1.1", *(f"{name}: {text}" for name, text in (host | headers).items())]
+    with socket.create_connection((url.host, url.port or 80), timeout=20) as wire:
+        wire.sendall("\r\n".join([*lines, "", ""]).encode() + body[:-1])
         time.sleep(UNDER_WAY)
         meanwhile()
         wire.sendall(body[-1:])
@@ -112,6 +123,71 @@ def test_key_asked_for_before_the_password_changed_is_not_made(
     form = {"name": "back door", "scopes": "all"}
     assert sent_slowly(dora, page, lambda: change(QUICK), **form)[0] == 403
     assert server.http.get("/api/v2/keys", auth=(dora.name, NEW)).json() == []
+
+
+def as_json(name: str, password: str) -> dict[str, str]:
+    basic = base64.b64encode(f"{name}:{password}".encode()).decode()
+    return {"Authorization": f"Basic {basic}", "Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("keys", {"name": "back door"}),
+        ("apps", {"name": "back door", "website": "https://app.example", "kind": "web"}),
+    ],
+)
+def test_what_the_api_is_asked_for_before_the_password_changed_is_not_made(
+    server: Server, dora: WebUser, change: Callable[[str], None], path: str, body: dict[str, str]
+) -> None:
+    text, headers = json.dumps(body).encode(), as_json(dora.name, PASSWORD)
+    status, head = slowly(
+        f"POST /api/v2/{path}", server.http.base_url, headers, text, lambda: change(QUICK)
+    )
+    assert status == 401
+    assert "WWW-Authenticate: Basic" in head.replace("www-authenticate", "WWW-Authenticate")
+    mine = {"mine": "true"} if path == "apps" else {}
+    found = server.http.get(f"/api/v2/{path}", auth=(dora.name, NEW), params=mine)
+    assert "back door" not in found.text
+    status, _ = slowly(
+        f"POST /api/v2/{path}",
+        server.http.base_url,
+        as_json(dora.name, NEW),
+        text,
+        lambda: None,
+    )
+    assert status == 201
+
+
+@pytest.fixture
+def ruler(catalog: Catalog, dora: WebUser) -> Callable[[str], None]:
+    """Dora is an administrator; give her another role."""
+
+    def become(role: str) -> None:
+        catalog.write(users.change, dora.name, UserChange(role=role), Actor("admin", "192.0.2.1"))
+
+    become("admin")
+    return become
+
+
+def test_administrator_who_is_none_any_more_cannot_end_what_was_begun(
+    catalog: Catalog, server: Server, dora: WebUser, ruler: Callable[[str], None]
+) -> None:
+    page = dora.open(f"/admin/users/{dora.name}")
+    form = {"role": "admin", "time_zone": "UTC", "enabled": "1", "action": "change"}
+    assert sent_slowly(dora, page, lambda: ruler("user"), **form)[0] == 403
+    assert catalog.read(users.get, dora.name).role == "user"
+    ruler("admin")
+    body = b'{"firstname": "Theodora"}'
+    status, _ = slowly(
+        f"PUT /api/v1/users/{dora.name}",
+        server.http.base_url,
+        as_json(dora.name, PASSWORD),
+        body,
+        lambda: ruler("user"),
+    )
+    assert status == 403
+    assert catalog.read(users.get, dora.name).first_name == ""
 
 
 def test_form_that_comes_slowly_is_taken_where_nothing_has_changed(

@@ -330,6 +330,18 @@ def test_forgotten_password_comes_by_mail_and_tells_nobody_who_is_here(
     assert api(house, somewhere, person, NEW).status_code == 200
 
 
+def test_address_of_a_forgotten_password_is_found_in_any_case(
+    house: Server, somewhere: dict[str, str], mails: Mailbox
+) -> None:
+    name = f"person{next(_numbers)}"
+    house.add_user(name, "--email", f"{name.title()}@Example.org")
+    for typed in (f"{name}@example.org", f"{name.title()}@Example.org"):
+        mails.mails.clear()
+        with at_home(house, somewhere) as user:
+            user.submit(user.http.get("/forgotten"), username=typed)
+        wait_until(lambda: any(name in mail for mail in mails.mails), 10, "a mail")
+
+
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1:1", "10.0.0.1"])
 def test_mail_never_leads_to_an_address_that_a_stranger_named(
     house: Server, person: str, somewhere: dict[str, str], mails: Mailbox, host: str

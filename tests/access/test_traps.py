@@ -51,6 +51,14 @@ def test_verifier_where_no_challenge_was_is_refused(web: OAuthApp, bobby: WebUse
     refused(web.redeem(web.code(bobby), code_verifier=VERIFIER), "invalid_grant")
 
 
+def test_grant_type_that_the_library_takes_for_a_code_is_unsupported(
+    web: OAuthApp, bobby: WebUser
+) -> None:
+    code = web.code(bobby)
+    refused(web.redeem(code, grant_type="openid"), "unsupported_grant_type")
+    granted(web.redeem(code))
+
+
 def test_unknown_client_of_a_device_is_an_invalid_client(web: OAuthApp) -> None:
     for client_id in ("nobody", "", "\u00e4"):
         answer = web.http.post("/api/oauth/device_authorization", data={"client_id": client_id})

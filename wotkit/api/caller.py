@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from wotkit.api.presented import ordinary, presented
+from wotkit.api.requests import read_body
 from wotkit.catalog.audit import Actor
 from wotkit.catalog.identity import ADMIN, ANONYMOUS, Identity
 from wotkit.errors import MissingScope
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     import falcon.asgi
 
     from wotkit.auth.authenticator import Authenticator
+
+
+_WITH_BODY: Final = frozenset({"POST", "PUT"})
 
 
 def address_of(req: falcon.asgi.Request) -> str:
@@ -73,6 +77,8 @@ class Callers:
             Unauthenticated: credentials are missing or wrong.
             MissingScope: neither a key nor an application ever manages ``what``.
         """
+        (await self._caller(req)).require_user(what)
+        await self._read(req)
         identity = await self._caller(req)
         identity.require_user(what)
         return identity
@@ -92,11 +98,25 @@ class Callers:
             Unauthenticated: credentials are missing or wrong.
             MissingScope: the user has not the role admin, or the key not the scope ``admin``.
         """
+        await self._admin(req)
+        await self._read(req)
+        return await self._admin(req)
+
+    async def _admin(self, req: falcon.asgi.Request) -> Identity:
         identity = await self.identify(req, ADMIN)
         if not identity.admin:
             token = identity.grant_id is not None
             raise MissingScope("this method is for administrators", scope=ADMIN, token=token)
         return identity
+
+    async def _read(self, req: falcon.asgi.Request) -> None:
+        """Wait for the body, which may be as slow as its sender likes.
+
+        Who changes what others may do is asked for once more after it: else a request that was
+        begun with a stolen password could be ended after that was changed.
+        """
+        if req.method in _WITH_BODY:
+            req.context["body"] = await read_body(req, self._max_body)
 
     def _remembered(self, req: falcon.asgi.Request) -> Identity | None:
         header = ordinary(req)

@@ -88,6 +88,9 @@ def token(call: Call) -> Answer:
         "client_credentials": ClientCredentialsGrant(asked, post_token=[asked.open_for_client]),
         DEVICE_GRANT: DeviceCodeGrant(asked, post_token=[asked.claim_device]),
     }
+    if call.params["grant_type"] not in kinds:  # oauthlib would take "openid" for a code's
+        unsupported = refusal("unsupported_grant_type", "There is no such grant type.")
+        return Answer(body=unsupported, status=400)
     endpoint = TokenEndpoint("authorization_code", bearer(asked), kinds)
     return _answered(call, endpoint.create_token_response)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from peewee import fn
+
 from wotkit import times
 from wotkit.auth import passwords
 from wotkit.catalog import audit, links, logins, sessions, users
@@ -234,7 +236,7 @@ class ForgottenPage(Page):
         if not self.site.settings.mail.host or address is None:
             raise CannotPerform("This server sends no e-mail; please ask its administrator.")
         await self._limit(visitor.address)
-        found = await self.catalog.reading(_with_email, form["username"].lower())
+        found = await self.catalog.reading(_with_email, form["username"])
         if found is not None:
             send_password_link(self.site, address, visitor.address, *found)
         self.lead(resp, "/login", _SAME_ANSWER)
@@ -262,11 +264,12 @@ class ForgottenPage(Page):
 
 
 def _with_email(name: str) -> tuple[int, str, str] | None:
+    lower = name.lower()
     query = (
         User.select(User.account, Account.name, User.email)
         .join(Account)
         .where(
-            ((Account.name == name) | (User.email == name))
+            ((Account.name == lower) | (User.email == name) | (fn.lower(User.email) == lower))
             & (User.enabled == True)  # noqa: E712  # SQL, not Python
             & (User.email != "")
         )

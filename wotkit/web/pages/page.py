@@ -173,12 +173,14 @@ class Page:
         Raises:
             TooLarge: it is larger than any form of ours.
             MalformedBody: it is no form.
-            CannotPerform: its token is missing or of another session, or the session ended while
-                the form was on its way, which may be as slow as its sender likes.
+            CannotPerform: its token is missing or of another session, or the session or its user's
+                role ended while the form was on its way, which may be as slow as its sender likes.
         """
         form = await read_form(req)
         if visitor.session is not None:
-            await self.catalog.reading(self.present, visitor.session)
+            now = await self.catalog.reading(self.present, visitor.session)
+            if visitor.session.admin and not now.admin:
+                raise CannotPerform("you are no administrator any more; reload the page")
         if not self.site.signer.matches("form", visitor.secret, form["csrf"][:_TOKEN_LENGTH]):
             raise CannotPerform(
                 "the form is not of your present session; go back, reload the page and send it "
