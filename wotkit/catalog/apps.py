@@ -18,7 +18,7 @@ from wotkit import strict_json, times
 from wotkit.catalog import app_checks, audit, grants
 from wotkit.catalog.accounts import next_id
 from wotkit.catalog.app_checks import WEB
-from wotkit.catalog.bulk import any_of
+from wotkit.catalog.bulk import containing
 from wotkit.catalog.models import Account, App, Grant, changed, rows
 from wotkit.errors import CannotPerform, NotFound, ValidationFailed
 
@@ -257,7 +257,7 @@ def page(text: str | None, limit: int, offset: int) -> list[AppRow]:
     query = _select().order_by(fn.lower(App.name), App.id).limit(limit).offset(offset)
     if text:
         names = (App.name, App.description, Account.name)
-        query = query.where(any_of([name.contains(text) for name in names]))
+        query = query.where(containing(names, text))
     return _rows(query)
 
 

@@ -34,6 +34,16 @@ def any_of(conditions: Iterable[Any]) -> Any:
     return NodeList(tuple(conditions), glue=" OR ", parens=True)
 
 
+def containing(columns: Iterable[Any], text: str) -> Any:
+    """Return the condition that one of these columns contains a text; case does not count.
+
+    LIKE reads its pattern to a NUL only, so for a text with one it would find what it should not.
+    """
+    if "\0" in text:
+        return SQL("0")
+    return any_of([column.contains(text) for column in columns])
+
+
 def stream(query: Any) -> Generator[tuple[Any, ...]]:
     """Yield the rows of a SELECT as the database has them: a truth value may be 0 or 1."""
     with closing(CURRENT.execute(query)) as cursor:

@@ -11,7 +11,7 @@ from peewee import fn
 from wotkit import strict_json, times
 from wotkit.catalog import audit, mqtt_sessions
 from wotkit.catalog.accounts import next_id
-from wotkit.catalog.bulk import among
+from wotkit.catalog.bulk import among, containing
 from wotkit.catalog.gateway_reports import NAME, OFFLINE, ONLINE, SILENT_AFTER, Report
 from wotkit.catalog.models import Account, Gateway, changed, rows
 from wotkit.errors import CannotPerform, MissingScope, NotFound
@@ -207,7 +207,7 @@ def _list(condition: Any, wanted: Wanted) -> list[GatewayRow]:
         there = Gateway.online & (Gateway.due.is_null() | (Gateway.due > times.now()))
         condition = there & condition if wanted.status == ONLINE else (~there) & condition
     if wanted.text:
-        condition = Gateway.name.contains(wanted.text) & condition
+        condition = containing([Gateway.name], wanted.text) & condition
     return _rows(condition, wanted.offset, wanted.limit)
 
 

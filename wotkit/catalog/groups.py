@@ -10,7 +10,7 @@ from peewee import IntegrityError, fn
 from wotkit import strict_json, times
 from wotkit.catalog import audit, references
 from wotkit.catalog.accounts import next_id
-from wotkit.catalog.bulk import among, any_of, stream
+from wotkit.catalog.bulk import among, any_of, containing, stream
 from wotkit.catalog.group_forms import GroupChange, NewGroup, problems
 from wotkit.catalog.identity import visible as visible_sensor
 from wotkit.catalog.models import Account, Group, GroupSensor, Sensor, changed, rows
@@ -107,7 +107,7 @@ def page(identity: Identity, text: str | None, limit: int, offset: int) -> list[
     query = _select().where(visible(identity)).order_by(Group.id).limit(limit).offset(offset)
     if text:
         texts = (Group.name, Group.long_name, Group.description)
-        query = query.where(any_of([column.contains(text) for column in texts]))
+        query = query.where(containing(texts, text))
     return _filled(identity, query)
 
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from wotkit.catalog import accounts, audit, sensors
-from wotkit.catalog.bulk import any_of
+from wotkit.catalog.bulk import containing
 from wotkit.catalog.models import Account, Member, Org, Sensor, User, changed, rows
 from wotkit.catalog.references import is_id
 from wotkit.errors import CannotPerform, ExtraneousField, NotFound, ValidationFailed
@@ -119,7 +119,7 @@ def page(text: str | None, limit: int, offset: int) -> list[OrgRow]:
     query = _select().order_by(Account.id.desc()).limit(limit).offset(offset)
     if text:
         texts = (Account.name, Org.long_name, Org.description)
-        query = query.where(any_of([column.contains(text) for column in texts]))
+        query = query.where(containing(texts, text))
     return [OrgRow(*values) for values in rows(query)]
 
 

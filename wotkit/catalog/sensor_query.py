@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 from peewee import fn
 
 from wotkit.catalog import engine, groups, metadata_query
-from wotkit.catalog.bulk import all_of, any_of, stream
+from wotkit.catalog.bulk import all_of, containing, stream
 from wotkit.catalog.identity import visible
 from wotkit.catalog.models import (
     Account,
@@ -244,15 +244,8 @@ def _by_description(query: SensorQuery) -> Iterator[Any]:
     if query.tags:
         yield from _tagged(query.tags)
     for word in (query.text or "").split():
-        if "\0" in word:
-            yield Sensor.id.in_(())
-        elif not engine.can_search(word):
-            yield any_of(
-                [
-                    text.contains(word)
-                    for text in (Sensor.name, Sensor.long_name, Sensor.description)
-                ]
-            )
+        if not engine.can_search(word):
+            yield containing((Sensor.name, Sensor.long_name, Sensor.description), word)
     if query.metadata is not None:
         for pair in metadata_query.parse(query.metadata):
             yield _has(Metadata, metadata_query.condition(pair))

@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from wotkit import times
 from wotkit.catalog import accounts, audit, grants, keys
-from wotkit.catalog.bulk import any_of
+from wotkit.catalog.bulk import containing
 from wotkit.catalog.identity import KEY_ID
 from wotkit.catalog.models import Account, OneTimeLink, User, WebSession, changed, rows
 from wotkit.catalog.references import is_id
@@ -165,7 +165,7 @@ def page(text: str | None, limit: int, offset: int, *, reverse: bool = False) ->
     query = _select().order_by(order).limit(limit).offset(offset)
     if text:
         whole = User.first_name.concat(" ").concat(User.last_name)
-        query = query.where(any_of([name.contains(text) for name in (Account.name, whole)]))
+        query = query.where(containing((Account.name, whole), text))
     return [_row(values) for values in rows(query)]
 
 
