@@ -105,6 +105,8 @@ def test_key_has_the_everyday_scopes_unless_others_are_named(
     [
         ({"name": ""}, "name"),
         ({"name": " \t"}, "name"),
+        ({"name": "n" * 256}, "name"),
+        ({"description": "d" * 4001}, "description"),
         ({"scopes": []}, "scopes"),
         ({"scopes": ["everything"]}, "scopes"),
         ({"scopes": ["READ"]}, "scopes"),

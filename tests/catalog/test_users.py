@@ -7,7 +7,7 @@ import pytest
 from wotkit.catalog import Catalog, accounts, orgs, users
 from wotkit.catalog.audit import Actor
 from wotkit.catalog.models import Account, Audit, User, rows
-from wotkit.catalog.users import NewUser
+from wotkit.catalog.users import NewUser, UserChange
 from wotkit.errors import AlreadyExists, InvalidObject, NotFound
 
 if TYPE_CHECKING:
@@ -84,11 +84,25 @@ def test_all_invalid_attributes_are_told_at_once(catalog: Catalog) -> None:
     assert len(caught.value.developer) == 4
 
 
-@pytest.mark.parametrize("email", ["a@b@c", "@", "a@", "a b@c", "a@b\nBcc: c@d"])
+@pytest.mark.parametrize(
+    "email", ["a@b@c", "@", "a@", "a b@c", "a@b\nBcc: c@d", "a\0@b", "a@b\x7f"]
+)
 def test_invalid_email_is_refused(catalog: Catalog, email: str) -> None:
     with pytest.raises(InvalidObject) as caught:
         add(catalog, "alice", email=email)
     assert list(caught.value.more) == ["email"]
+
+
+@pytest.mark.parametrize("attribute", ["first_name", "last_name", "email"])
+def test_name_of_any_length_is_no_name(catalog: Catalog, attribute: str) -> None:
+    longest = "a@" + "b" * 253
+    add(catalog, "alice", **{attribute: longest})
+    with pytest.raises(InvalidObject) as caught:
+        add(catalog, "bobby", **{attribute: longest + "b"})
+    assert list(caught.value.more) == [attribute]
+    with pytest.raises(InvalidObject) as caught:
+        catalog.write(users.change, "alice", UserChange(**{attribute: longest + "b"}), TESTS)
+    assert list(caught.value.more) == [attribute]
 
 
 def test_name_is_taken_once_among_users_and_organizations(catalog: Catalog) -> None:

@@ -85,6 +85,7 @@ def test_key_of_somebody_else_is_not_there(server: Server, alice: Browser) -> No
     ("fields", "wrong"),
     [
         ({"name": ""}, "Is required."),
+        ({"name": "n" * 256}, "It has more than 255 characters."),
         ({"scopes": "fly"}, "Has unknown scopes: fly."),
         ({"scopes": "admin"}, "May have admin for administrators only."),
         ({"expires": "soon"}, "Is no time; use the form 2027-01-31T12:00."),

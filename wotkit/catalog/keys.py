@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET, Struct, UnsetType
 from peewee import JOIN
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from wotkit.catalog.audit import Actor
+
+
+MAX_NAME: Final = 255
+MAX_DESCRIPTION: Final = 4000
+"""Characters that the name and the description of a key may have."""
 
 
 class KeyRow(Struct, frozen=True, kw_only=True):
@@ -52,6 +57,10 @@ def _check(change: KeyChange, identity: Identity, before: KeyRow | None = None) 
     problems: dict[str, str] = {}
     if change.name is not UNSET and not change.name.strip():
         problems["name"] = "is required"
+    for name, most in (("name", MAX_NAME), ("description", MAX_DESCRIPTION)):
+        text = getattr(change, name)
+        if text is not UNSET and len(text) > most:
+            problems[name] = f"is invalid: it has more than {most} characters"
     if change.scopes is not UNSET:
         unknown = sorted(set(change.scopes) - SCOPES)
         if unknown:

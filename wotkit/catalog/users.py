@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from wotkit.catalog.audit import Actor
 
 USERNAME: Final = re.compile(r"[a-z0-9_-]{4,50}")
+MAX_NAME: Final = 255
+"""Characters that a first or last name or an e-mail address may have."""
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
 
 
@@ -75,7 +77,11 @@ def _shared_problems(user: NewUser | UserChange) -> dict[str, str]:
     problems: dict[str, str] = {}
     if user.role not in {UNSET, "user", "admin"}:
         problems["role"] = "is invalid: it is neither user nor admin"
-    if user.email and not _EMAIL.fullmatch(user.email):
+    for name in ("first_name", "last_name", "email"):
+        given = getattr(user, name)
+        if given is not UNSET and len(given) > MAX_NAME:
+            problems[name] = f"is invalid: it has more than {MAX_NAME} characters"
+    if user.email and not (_EMAIL.fullmatch(user.email) and user.email.isprintable()):
         problems["email"] = "is invalid: it is not an e-mail address"
     if user.time_zone is not UNSET and user.time_zone not in zoneinfo.available_timezones():
         problems["timeZone"] = "is invalid: it is not an IANA time zone name such as Europe/Dublin"
