@@ -28,9 +28,12 @@ PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 _KEEPALIVE: Final = 30
 _CONNECT_TIMEOUT: Final = 10.0
 _STEP: Final = 0.2
+_STEADY: Final = 10.0
+"""Seconds after which a connection counts as one that works: before, each next one waits longer."""
 _LARGEST_PACKET: Final = 256 * 1024
 _SESSION_SECONDS: Final = 3600
 _REFUSED: Final = 0x80
+_TAKEN_OVER: Final = 0x8E
 _DENIED: Final = frozenset({0x84, 0x85, 0x86, 0x87, 0x8C, 0x98})
 """CONNACK and DISCONNECT reasons that another key might change (MQTT 5, section 2.4)."""
 
@@ -92,6 +95,7 @@ class MqttLink:
         self._client: paho.Client | None = None
         self._key_id = ""
         self._subscribed = False
+        self._subscribed_at: float | None = None
         self._answers: dict[int, Publication] = {}
         self._stopping = threading.Event()
         self._drop = threading.Event()
@@ -202,6 +206,7 @@ class MqttLink:
     def _serve(self, client: paho.Client) -> None:
         deadline = time.monotonic() + _CONNECT_TIMEOUT
         self.trouble = None
+        self._subscribed_at = None
         greeted = False
         client.loop_start()
         try:
@@ -212,6 +217,7 @@ class MqttLink:
                     self.publish("status", self._hello(), _CONNECT_TIMEOUT, retain=True)
                 if not self._subscribed and time.monotonic() > deadline:
                     self._note("the broker does not answer")
+                self._look_whether_steady()
         finally:
             with self._lock:
                 self._client, self._subscribed = None, False
@@ -220,6 +226,11 @@ class MqttLink:
             client.loop_stop()
         if self.trouble is None:
             self.trouble = "given up"
+
+    def _look_whether_steady(self) -> None:
+        since = self._subscribed_at
+        if since is not None and time.monotonic() - since >= _STEADY:
+            self._retry.reset()
 
     def _make_client(self) -> paho.Client:
         key = self._credentials.read()
@@ -275,8 +286,8 @@ class MqttLink:
             self._note(f"the broker refuses the subscription: {refused[0]}")
             return
         self.last_contact = time.monotonic()
-        self._retry.reset()
         self._denied_retry.reset()
+        self._subscribed_at = time.monotonic()
         self._subscribed = True
 
     def _on_disconnect(
@@ -284,7 +295,8 @@ class MqttLink:
     ) -> None:
         if client is self._client and self.trouble is None and not self._drop.is_set():
             self.is_denied = reason.value in _DENIED
-            self._note(f"disconnected: {reason}")
+            taken = f", by another client called {self._client_id}"
+            self._note(f"disconnected: {reason}{taken if reason.value == _TAKEN_OVER else ''}")
         self._subscribed = False
 
     def _on_publish(

@@ -117,6 +117,27 @@ def test_after_a_restart_of_the_broker_it_subscribes_again(
     assert behind.platform.seqs() == [1, 2]
 
 
+def test_two_agents_of_one_name_do_not_take_turns_at_full_speed(
+    tmp_path: Path, broker: Broker, uplink: Uplink
+) -> None:
+    uplink.connect()
+    (tmp_path / "other").mkdir()
+    other = Uplink(tmp_path / "other", broker.url)
+    other.link.start()
+    wait_for(lambda: min(uplink.link._retry.failures, other.link._retry.failures) >= 3)
+    other.output.close()
+
+
+def test_connection_that_lasts_ends_the_long_delays(
+    uplink: Uplink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway_agent.outputs.mqtt_link._STEADY", 0.1)
+    for _ in range(5):
+        uplink.link._retry.next()
+    uplink.connect()
+    wait_for(lambda: uplink.link._retry.failures == 0)
+
+
 def test_batch_beyond_the_largest_packet_is_too_large(uplink: Uplink, behind: BehindBroker) -> None:
     text = "x" * 300_000
     batch = Batch("s1", 1, (Row(1, "boiler", 1, f'{{"message":"{text}"}}', 0),))
