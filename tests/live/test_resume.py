@@ -226,6 +226,30 @@ def test_reading_stored_while_the_missed_are_read_comes_once(
     asyncio.run(work())
 
 
+def test_what_came_twice_does_not_count_as_waiting(data: Path, alice: Identity) -> None:
+    async def work() -> None:
+        async with living(data, queue_bytes=1000) as live:
+            mine = make_sensor(live.catalog, alice, "mine")
+            ids = await live.post(mine, "first")
+            read, turns = live.streams.since, iter(range(100))
+
+            async def interrupted(after: int, sensor_ids: Any) -> Any:
+                if next(turns) == 1:  # what is missed is read while the stream is attached
+                    ids.extend(await live.post(mine, "x" * 600))
+                return await read(after, sensor_ids)
+
+            live.streams.since = interrupted  # type: ignore[method-assign]  # the moment is chosen
+            stream = await live.open(alice, "mine", since=0)
+            await read_until(stream, lambda items: ids[-1] in _ids(items) and len(ids) > 1)
+            ids += await live.post(mine, "y" * 300)
+            ids += await live.post(mine, "z" * 300)
+            found = await read_until(stream, lambda items: ids[-1] in _ids(items))
+            assert _ids(found) == ids[-2:]
+            stream.close()
+
+    asyncio.run(work())
+
+
 def _ids(items: Any) -> list[int]:
     return [item.position for item in items if item.event == READING]
 

@@ -159,11 +159,7 @@ class Stream:
         attached = self._attached
         self._detach()
         self.sensors = sensors
-        self._queue = [
-            item
-            for item in self._queue
-            if not isinstance(item, LiveReading) or item.arrival.sensor_id in sensors
-        ]
+        self._keep(lambda reading: reading.arrival.sensor_id in sensors)
         if attached:
             self._attach()
         self._put(
@@ -231,11 +227,14 @@ class Stream:
         ]
 
     def _forget_through(self, position: int) -> None:
-        self._queue = [
-            item
-            for item in self._queue
-            if not isinstance(item, LiveReading) or item.position > position
-        ]
+        self._keep(lambda reading: reading.position > position)
+
+    def _keep(self, wanted: Callable[[LiveReading], bool]) -> None:
+        """Drop readings from the queue that are not wanted any more."""
+        readings = [item for item in self._queue if isinstance(item, LiveReading)]
+        dropped = {item for item in readings if not wanted(item)}
+        self._queue = [item for item in self._queue if item not in dropped]
+        self._bytes -= sum(item.size for item in dropped)
 
     def _attach(self) -> None:
         self._attached = True

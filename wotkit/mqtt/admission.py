@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 import secrets
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 NEVER: Final = 0xFFFFFFFF
 """The session expiry that means for ever (MQTT 5, section 3.1.2.11.2)."""
+RETRY_SECONDS: Final = 1.0
+
+_log: Final = logging.getLogger(__name__)
 
 
 class Verified(NamedTuple):
@@ -73,7 +77,7 @@ class Admission:
         self._service = service
         self._authenticator = authenticator
         self._doors: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
-        """Held while a client comes in."""
+        """Held while a client comes in, or it is noted that it has gone."""
         self._arriving: Counter[str] = Counter()
         """By key: clients that come in and do not count as its connections yet."""
 
@@ -97,9 +101,35 @@ class Admission:
         if packet.will is not None and publishable(arrival.key_id, packet.will.topic) is None:
             connection.refuse(Reason.NOT_AUTHORIZED, "the will's topic is not the key's")
             return
-        async with self._doors.setdefault(arrival.client, asyncio.Lock()):
+        async with self._door(arrival.client):
             if connection.is_open():
                 await self._let_in(arrival)
+
+    async def leave(self, client: tuple[str, str], row: int, expiry: int) -> None:
+        """Let the time of a session run whose client has gone, unless it has come again.
+
+        Args:
+            client: whose session it is.
+            row: its id in the catalog.
+            expiry: seconds for which it is kept from now on.
+        """
+        service = self._service
+        while True:
+            async with self._door(client):
+                now = service.clients.get(client)
+                if now is not None and now.session is not None and now.session.row == row:
+                    return
+                try:
+                    await service.catalog.writing(mqtt_sessions.leave_session, row, expiry)
+                except WotkitError as error:
+                    _log.warning("that a client has gone is not noted yet: %s", error)
+                    seconds = error.retry_after or RETRY_SECONDS
+                else:
+                    return
+            await asyncio.sleep(seconds)
+
+    def _door(self, client: tuple[str, str]) -> asyncio.Lock:
+        return self._doors.setdefault(client, asyncio.Lock())
 
     async def _verify(self, packet: Connect, address: str) -> Verified:
         """Return who connects; only keys do.
@@ -143,7 +173,7 @@ class Admission:
             return
         self._arriving[key_id] += 1
         try:
-            await self._take_over(arrival)
+            before = await self._take_over(arrival)
             opened = await self._open(arrival)
         except TooManySessions as error:
             connection.refuse(Reason.QUOTA_EXCEEDED, error.code.message)
@@ -156,12 +186,13 @@ class Admission:
             if not self._arriving[key_id]:
                 del self._arriving[key_id]
         if connection.is_open():
+            self._service.wills.forget(arrival.client, before)
             session = self._enter(arrival, opened)
             if opened is not None and opened.present:
                 await session.restore(arrival.verified.identity, opened.subscriptions)
                 session.deliver()
         elif opened is not None:
-            self._service.leave_session(opened.id, arrival.expiry)
+            self._service.later(self.leave(arrival.client, opened.id, arrival.expiry))
 
     def _connections_beside(self, arrival: Arrival) -> int:
         """Return how many connections the key has or is about to have, but this client's."""
@@ -169,27 +200,24 @@ class Admission:
         own = arrival.client in service.clients
         return service.holders.connections_of(key_id) + self._arriving[key_id] - own
 
-    async def _take_over(self, arrival: Arrival) -> None:
-        """End a connection of the same client, which comes again.
+    async def _take_over(self, arrival: Arrival) -> Connection | None:
+        """End a connection of the same client, which comes again, and return it.
 
         Its will is done, before anything that the client says now, unless it is to wait and the
-        session goes on (section 3.1.2.5).
+        session goes on (section 3.1.2.5); then it waits until the client is let in.
         """
-        service = self._service
-        speaker = service.wills.withdraw(arrival.client)
+        service, clean = self._service, arrival.packet.clean_start
         before = service.clients.pop(arrival.client, None)
         if before is not None:
             before.end(Reason.SESSION_TAKEN_OVER, "the client has connected again")
             if before.holder is not None and before.session is not None:
                 service.holders.leave(before.holder, before)
                 before.session.close()
-                if not min(before.will_delay, before.session.expiry):
+                if clean or not min(before.will_delay, before.session.expiry):
                     await service.wills.speak(before)
-            speaker = before
-        if speaker is not None and arrival.packet.clean_start:
-            await service.wills.speak(speaker)
-        if speaker is not None:
-            speaker.will = None
+        elif clean:
+            await service.wills.speak_now(arrival.client)
+        return before
 
     async def _open(self, arrival: Arrival) -> mqtt_sessions.Opened | None:
         """Return the client's session; None when nothing of it is kept.

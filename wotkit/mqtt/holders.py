@@ -65,7 +65,6 @@ class Holders:
         self._catalog = catalog
         self._watch = watch
         self._own_watch = own_watch
-        self._seen = -1
         self._holders: dict[OfKey, Holder] = {}
         self._of_key: dict[str, int] = {}
         self._task: asyncio.Task[None] | None = None
@@ -155,13 +154,12 @@ class Holders:
 
     async def _ask(self) -> None:
         """Look up the keys again where that may make a difference."""
-        revision = self._own_watch.revision()
-        everybody, now = revision != self._seen, times.now()
+        revision, now = self._own_watch.revision(), times.now()
         due = iter(
             [
                 holder
                 for holder in self._holders.values()
-                if everybody
+                if holder.revision < revision
                 or (holder.identity.expires is not None and holder.identity.expires <= now)
             ]
         )
@@ -169,7 +167,6 @@ class Holders:
             found = await self._catalog.reading(_renew, [holder.standing for holder in part])
             for holder, identity in zip(part, found, strict=True):
                 self._apply(holder, identity, revision)
-        self._seen = revision
 
 
 def _renew(standings: list[OfKey]) -> list[Identity | None]:

@@ -68,11 +68,13 @@ class Publishes:
         self._readings: list[NewReading] = []
         self._packet_ids: list[int] = []
         self._place: Place | None = None
+        self._unanswered = 0
+        """Readings of QoS 0 that wait for their commit."""
 
     @property
     def under_way(self) -> int:
-        """How many wait for their acknowledgement."""
-        return self._acknowledgements.under_way
+        """How many wait for their acknowledgement or, where they get none, for their commit."""
+        return self._acknowledgements.under_way + self._unanswered
 
     def take(self, packet: Publish) -> Coroutine[Any, Any, None] | None:
         """Take a message; return what has to be waited for before the next one.
@@ -121,6 +123,7 @@ class Publishes:
             return
         self._readings, self._packet_ids, self._place = [], [], None
         self._service.pending += len(readings)
+        self._unanswered += len(readings) - len(ids)  # one reading each: see Inbound.quick
         if place is not None:
             place.since = self._connection.heard
         self._commit(readings, ids, place)
@@ -193,8 +196,8 @@ class Publishes:
         if error is not None:
             self._again(readings, ids, place, error)
             return
-        self._service.settle(len(readings))
-        self._metrics.publishes["stored"] += len(readings)  # one reading each: see Inbound.quick
+        self._settle(readings, ids)
+        self._metrics.publishes["stored"] += len(readings)
         if place is not None:
             self._acknowledgements.ready(place, encode_pubacks(ids))
             self._metrics.acknowledgement.observe(self._loop.time() - place.since, len(ids))
@@ -209,11 +212,16 @@ class Publishes:
     ) -> None:
         """Try later: without an acknowledgement the client keeps them, so may we while it waits."""
         if self._connection.lost or not isinstance(error, Overloaded | StoreUnavailable):
-            self._service.settle(len(readings))
+            self._settle(readings, ids)
             self._connection.abort()
             return
         seconds = error.retry_after or RETRY_SECONDS
         self._loop.call_later(seconds, self._commit, readings, ids, place)
+
+    def _settle(self, readings: list[NewReading], ids: list[int]) -> None:
+        """Note that readings wait no more."""
+        self._unanswered -= len(readings) - len(ids)
+        self._service.settle(len(readings))
 
     # The slow way: one by one
 

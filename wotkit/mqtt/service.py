@@ -105,18 +105,13 @@ class Service:
         session.close()
         self.holders.leave(holder, connection)
         client = (holder.key_id, session.client_id)
-        current = self.clients.get(client) is connection
-        if current:
+        if self.clients.get(client) is connection:
             del self.clients[client]
-        if session.row is not None and current:
-            self.leave_session(session.row, session.expiry)
+        if session.row is not None:
+            self.later(self.admission.leave(client, session.row, session.expiry))
         if connection.will is not None:
             delay = 0 if self._stopping else min(connection.will_delay, session.expiry)
             self.wills.leave(connection, client, delay)
-
-    def leave_session(self, row: int, expiry: int) -> None:
-        """Let the time of a session run whose client has gone."""
-        self.later(self.catalog.writing(mqtt_sessions.leave_session, row, expiry))
 
     # What connections do for each other
 

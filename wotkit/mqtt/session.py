@@ -156,7 +156,7 @@ class Session:
         if is_new and len(self._granted) >= self._service.settings.max_subscriptions:
             return Reason.QUOTA_EXCEEDED
         identity = await self._identity()
-        if identity is None:
+        if identity is None or not self._connection.is_open():  # its session is another's by now
             return Reason.NOT_AUTHORIZED
         if topic.kind is Kind.COMMANDS:
             row = await self._need_row()
@@ -204,7 +204,7 @@ class Session:
             self.deliver()
         elif topic.kind is Kind.STATUS and retained:
             found = await self._service.catalog.reading(mqtt_sessions.status, self._key_id)
-            if found is not None:
+            if found is not None and found[0]:  # an empty one takes it back ([MQTT-3.3.1-6])
                 self.send(Kind.STATUS, found[0].encode(), retain=True)
 
     async def _need_row(self) -> int:
@@ -348,7 +348,7 @@ class Session:
             self._connection.holder.standing,
             wanted,
             names,
-            account=identity.username,
+            account=str(identity.user_id),
             abort=self._connection.abort,
         )
         task = asyncio.get_running_loop().create_task(self._pass_on(stream, topic))

@@ -36,12 +36,22 @@ class Wills:
         timer = asyncio.get_running_loop().call_later(delay, publish)
         self._waiting[client] = timer, connection
 
-    def withdraw(self, client: tuple[str, str]) -> Connection | None:
-        """Return the connection whose will was to wait, because its client has come again."""
-        timer, connection = self._waiting.pop(client, (None, None))
-        if timer is not None:
-            timer.cancel()
-        return connection
+    def forget(self, client: tuple[str, str], before: Connection | None) -> None:
+        """Do nothing of what was to wait, because the client has come again.
+
+        Args:
+            client: which one.
+            before: its connection that was taken over, if there was one.
+        """
+        for connection in (before, self._withdraw(client)):
+            if connection is not None:
+                connection.will = None
+
+    async def speak_now(self, client: tuple[str, str]) -> None:
+        """Do what was to wait while a session lasts, because it ends."""
+        connection = self._withdraw(client)
+        if connection is not None:
+            await self.speak(connection)
 
     async def speak(self, connection: Connection) -> None:
         """Do what a connection's will says, once, while its client waits."""
@@ -56,6 +66,12 @@ class Wills:
         for timer, connection in waiting.values():
             timer.cancel()
             self._service.later(self._publish(connection))
+
+    def _withdraw(self, client: tuple[str, str]) -> Connection | None:
+        timer, connection = self._waiting.pop(client, (None, None))
+        if timer is not None:
+            timer.cancel()
+        return connection
 
     async def _publish(self, connection: Connection) -> None:
         will, holder = connection.will, connection.holder
