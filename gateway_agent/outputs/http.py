@@ -1,6 +1,7 @@
 """Delivery over HTTP: `POST {base}/v2/ingest`."""
 
 import gzip
+import logging
 from http import HTTPStatus
 from typing import Final
 
@@ -20,15 +21,25 @@ class HttpOutput:
     def __init__(self, client: PlatformClient, *, compress: bool) -> None:
         self._client = client
         self._compress = compress
+        self._log = logging.getLogger(__name__)
 
     def send(self, batch: Batch) -> Answer:
-        """Post a batch. Only an answer that names a position counts as stored."""
+        """Post a batch. Only an answer that names a position counts as stored.
+
+        Where gzip is refused (415, RFC 9110 section 15.5.16), it goes without from then on.
+        """
         body = encode_batch(batch)
         headers = {}
         if self._compress and len(body) >= _GZIP_FROM:
             body = gzip.compress(body, _GZIP_LEVEL)
             headers["content-encoding"] = "gzip"
         response = self._client.request("POST", "v2/ingest", body, headers)
+        if headers and getattr(response, "status", None) == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+            self._compress = False
+            self._log.warning(
+                "the platform does not take gzip, batches go uncompressed from now on"
+            )
+            return self.send(batch)
         return self._judge(response, batch) if isinstance(response, Response) else response
 
     def close(self) -> None:

@@ -250,7 +250,7 @@ class SpoolFile:
         self.dead_letters += tally["dead"] - tally["dropped_dead_letters"]
         self.counters.update(_lasting(tally))
         self.bookmarks |= marks
-        self.journal |= {entry.key: entry for entry in work.commands}
+        journal.merge(self.journal, work.commands)
         if work.renew_stream:
             self._load()
 

@@ -54,3 +54,11 @@ def write(db: sqlite3.Connection, entries: Iterable[JournalEntry]) -> None:
     db.execute(
         "DELETE FROM command WHERE number <= (SELECT max(number) FROM command) - ?", (_KEPT,)
     )
+
+
+def merge(known: dict[str, JournalEntry], entries: Iterable[JournalEntry]) -> None:
+    """Do in memory, oldest first, what `write` does on disk."""
+    known.update((entry.key, entry) for entry in entries)
+    if len(known) > _KEPT:
+        for key in list(known)[: len(known) - _KEPT]:
+            del known[key]

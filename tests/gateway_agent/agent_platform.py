@@ -38,6 +38,7 @@ class StandInPlatform:
     script: deque[str] = field(default_factory=deque)
     misbehave: Misbehave | None = None
     largest_batch: int | None = None
+    takes_gzip: bool = True
     is_poison: Callable[[Reading], bool] = lambda _: False
     is_rejected: Callable[[Reading], bool] = lambda _: False
     knows_sensors: bool = False
@@ -161,6 +162,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif misdeed is not None:
             status, _, after = misdeed.partition(" ")
             self._refuse(int(status), path, {"Retry-After": after} if after else {}, len(readings))
+        elif not self.platform.takes_gzip and self.headers.get("content-encoding"):
+            self._refuse(415, path, count=len(readings))
         elif largest is not None and len(readings) > largest:
             self._refuse(413, path, count=len(readings))
         elif any(map(self.platform.is_poison, readings)):

@@ -165,3 +165,13 @@ def test_key_is_tried_on_a_sensor_list(platform: StandInPlatform) -> None:
     assert attempt(platform.url) is None
     assert attempt(platform.url, "wrong:key") == "HTTP 401: Unauthorized"
     assert "is platform.http the address" in (attempt(platform.url + "/deeper") or "")
+
+
+def test_platform_that_refuses_gzip_gets_batches_without_it(platform: StandInPlatform) -> None:
+    platform.takes_gzip = False
+    rows = tuple(Row(n, "boiler", n, '{"value":1}', 0) for n in range(1, 101))
+    sending = output(platform.url)
+    assert sending.send(Batch("s1", 1, rows[:50])) == Stored(50)
+    assert sending.send(Batch("s1", 1, rows[50:])) == Stored(100)
+    sending.close()
+    assert [request.encoding for request in platform.ingests()] == ["gzip", "", ""]

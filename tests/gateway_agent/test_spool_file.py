@@ -10,6 +10,7 @@ import pytest
 from gateway_agent.clock import Stamp
 from gateway_agent.reading import Reading
 from gateway_agent.spool import (
+    JournalEntry,
     Refusal,
     Settlement,
     SpoolFile,
@@ -257,3 +258,15 @@ def test_killed_agent_leaves_no_lock_behind(tmp_path: Path) -> None:
     )
     subprocess.run([sys.executable, "-c", code, tmp_path / "spool.db"], check=False)
     SpoolLock(tmp_path / "spool.db").acquire()
+
+
+def test_memory_holds_no_more_commands_than_the_file(open_file: Open) -> None:
+    file = open_file()
+    for start in range(0, 2600, 100):
+        file.commit(
+            Work(commands=[JournalEntry(f"c{n}", "done") for n in range(start, start + 100)])
+        )
+    file.commit(Work(commands=[JournalEntry("c700", "done", reported=True)]))
+    assert list(file.journal) == [f"c{n}" for n in range(600, 2600)]
+    file.close()
+    assert open_file().journal == file.journal
