@@ -16,7 +16,7 @@ from gateway_agent.reading import Reading
 from gateway_agent.spool import journal, rows
 from gateway_agent.spool.ballast import Ballast
 from gateway_agent.spool.failures import SpoolFullError, UnsuitableSpoolError, is_disk_full
-from gateway_agent.spool.place import Place
+from gateway_agent.spool.place import Place, finish
 from gateway_agent.spool.records import Work
 
 APPLICATION_ID: Final = 0x47574147
@@ -94,6 +94,7 @@ class SpoolFile:
         self.counters: Counter[str] = Counter()
         """Totals since the file was made: committed, acknowledged, dead, `dropped_{reason}`."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        finish(path)
         self._db = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
         self._boots = rows.Boots(self._db)
         try:

@@ -12,6 +12,22 @@ from pathlib import Path
 from gateway_agent.spool.aside import set_aside
 
 
+def finish(path: Path) -> None:
+    """Do what a power cut has left of `Place.put_back`, before the file is opened. Raises OSError.
+
+    A whole copy without a file in its place is the spool: what stood there was moved, and no more.
+    """
+    fresh = _fresh(path)
+    if not fresh.exists():
+        return
+    unfinished = fresh.with_name(fresh.name + "-journal")
+    if path.exists() or unfinished.exists():
+        fresh.unlink()
+        unfinished.unlink(missing_ok=True)
+    else:
+        fresh.replace(path)
+
+
 class Place:
     """A path, and which files were there when the database was opened."""
 
@@ -34,7 +50,7 @@ class Place:
         Returns where the latter is now, None if there was nothing. The connection is of no use
         afterwards. Raises sqlite3.Error or OSError, and then the connection is as good as before.
         """
-        fresh = self._path.with_name(self._path.name + ".fresh")
+        fresh = _fresh(self._path)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
             _copy(db, fresh)
@@ -53,6 +69,10 @@ class Place:
             self._wal.unlink(missing_ok=True)
         self._path.with_name(self._path.name + "-shm").unlink(missing_ok=True)
         return set_aside(self._path, "replaced") if self._path.exists() else None
+
+
+def _fresh(path: Path) -> Path:
+    return path.with_name(path.name + ".fresh")
 
 
 def _identity(file: Path) -> tuple[int, int] | None:

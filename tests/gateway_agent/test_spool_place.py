@@ -119,3 +119,30 @@ def test_spool_that_cannot_be_put_back_goes_on_without_its_name(spool: Spool, fi
     assert batch is not None
     assert [row.seq for row in batch.rows] == [1, 2]
     (file.parent / "spool.db.fresh").rmdir()
+
+
+def test_power_cut_while_it_is_put_back_loses_nothing(spool: Spool, file: Path) -> None:
+    """The copy is whole, what took the place is away, and the copy has not got its name yet."""
+    put(spool, 1, 2)
+    spool.close()
+    file.rename(file.with_name("spool.db.fresh"))
+    again = Spool(SpoolConfig(path=file, commit_interval=0.01), "m1")
+    again.start()
+    batch = again.take(10, 10**6)
+    again.close()
+    assert batch is not None
+    assert [row.seq for row in batch.rows] == [1, 2]
+
+
+@pytest.mark.parametrize("unfinished", [True, False])
+def test_rest_of_a_copy_that_was_cut_off_goes(spool: Spool, file: Path, unfinished: bool) -> None:
+    put(spool, 1)
+    spool.close()
+    file.with_name("spool.db.fresh").write_bytes(b"x" * 5000)
+    if unfinished:
+        file.with_name("spool.db.fresh-journal").write_bytes(b"x")
+    again = Spool(SpoolConfig(path=file, commit_interval=0.01), "m1")
+    again.start()
+    assert again.figures().depth == 1
+    again.close()
+    assert list(file.parent.glob("spool.db.fresh*")) == []
