@@ -99,6 +99,15 @@ def test_developer_token_acts_for_the_owner_until_its_grant_is_revoked(
     assert "17" in alice.refused("grant", "revoke", "17")
 
 
+@pytest.mark.parametrize("days", ["nan", "inf", "0", "3651", "1e300"])
+def test_life_of_a_developer_token_that_is_no_time_is_refused(
+    plotter: dict[str, Any], alice: Wotkit, days: str
+) -> None:
+    said = alice.run("token", "developer", plotter["client_id"], "--days", days)
+    assert (said.exit_code, "--days" in said.output) == (2, True)
+    assert alice.json("grant", "list", "--user", "alice") == []
+
+
 def test_deleting_an_application_ends_its_tokens(plotter: dict[str, Any], alice: Wotkit) -> None:
     made = alice.json("token", "developer", plotter["client_id"])
     assert "1 grants of 1 users" in alice.ok("app", "delete", plotter["client_id"])

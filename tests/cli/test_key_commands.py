@@ -146,6 +146,29 @@ def test_rotation_without_overlap_ends_the_old_password(alice: Wotkit) -> None:
     assert identity(alice.data, new) is not None
 
 
+@pytest.mark.parametrize("hours", ["nan", "inf", "-1", "8761", "1e300"])
+def test_overlap_that_is_no_time_is_refused(alice: Wotkit, hours: str) -> None:
+    key = alice.json("key", "create", "--user", "alice", "--name", "gateway")
+    said = alice.run("key", "rotate", key["key_id"], "--overlap-hours", hours)
+    assert (said.exit_code, "--overlap-hours" in said.output) == (2, True)
+    assert identity(alice.data, key) is not None
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("key", "create", "--user", "alice", "--name", "a\udcff"),
+        ("key", "list", "--user", "a\udcff"),
+        ("app", "show", "a\udcff"),
+        ("grant", "list", "--user", "a\udcff"),
+        ("token", "developer", "a\udcff"),
+        ("audit", "list", "--actor", "a\udcff"),
+    ],
+)
+def test_argument_that_is_not_utf_8_is_refused(alice: Wotkit, command: tuple[str, ...]) -> None:
+    assert "an argument is not UTF-8" in alice.refused(*command)
+
+
 def test_revoked_key_is_nobody(alice: Wotkit) -> None:
     key = alice.json("key", "create", "--user", "alice", "--name", "gateway")
     alice.ok("key", "revoke", key["key_id"])

@@ -17,6 +17,8 @@ from wotkit.catalog.audit import COMMAND_LINE
 from wotkit.catalog.identity import ADMIN, SCOPES
 from wotkit.cli.acting import as_owner, as_user
 from wotkit.cli.options import (
+    LONGEST_OVERLAP_HOURS,
+    Amount,
     iso_time,
     json_option,
     local_time,
@@ -168,7 +170,7 @@ def show(settings: Settings, client_id: str, as_json: bool) -> None:
 @click.argument("client_id")
 @click.option(
     "--overlap-hours",
-    type=click.FloatRange(min=0),
+    type=Amount(min=0, max=LONGEST_OVERLAP_HOURS),
     help="Hours the old secret stays valid. Default: the setting auth.rotation_overlap_hours.",
 )
 @json_option

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from wotkit.errors import WotkitError
 from wotkit.readings.store import StoreError
+
+_SURROGATES: Final = "surrogates not allowed"
+"""What Python says of text that it read as bytes which are not UTF-8."""
 
 
 def said_by(error: Exception) -> str | None:
@@ -12,6 +17,8 @@ def said_by(error: Exception) -> str | None:
         return explain(error)
     if isinstance(error, OSError | StoreError):
         return str(error)
+    if isinstance(error, UnicodeEncodeError) and error.reason == _SURROGATES:
+        return "an argument is not UTF-8"
     # not every command has them in memory already
     import sqlite3
 

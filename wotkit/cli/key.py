@@ -15,6 +15,8 @@ from wotkit.catalog.identity import SCOPES
 from wotkit.catalog.keys import KeyChange
 from wotkit.cli.acting import as_owner, as_user
 from wotkit.cli.options import (
+    LONGEST_OVERLAP_HOURS,
+    Amount,
     iso_time,
     json_option,
     local_time,
@@ -146,7 +148,7 @@ def list_keys(settings: Settings, username: str | None, as_json: bool) -> None:
 @click.argument("key_id")
 @click.option(
     "--overlap-hours",
-    type=click.FloatRange(min=0),
+    type=Amount(min=0, max=LONGEST_OVERLAP_HOURS),
     help="Hours the old password stays valid. Default: the setting auth.rotation_overlap_hours.",
 )
 @json_option

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 import sys
 from contextlib import contextmanager
@@ -28,6 +29,21 @@ T = TypeVar("T")
 _SETTINGS: Final = {setting.name: setting for setting in config.SETTINGS}
 _DURATION: Final = re.compile(r"(\d+)\s*([mhdw])")
 _SECONDS: Final = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+LONGEST_OVERLAP_HOURS: Final = 8760
+"""For which the secret before a rotation may stay good: a year."""
+
+
+class Amount(click.FloatRange):
+    """A number within limits; what is no number is within none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number."""
+        found = super().convert(value, param, ctx)
+        if math.isnan(found):
+            self.fail(f"{value} is no number.", param, ctx)
+        return found
 
 
 def config_options(command: Callable[..., T]) -> Callable[..., T]:

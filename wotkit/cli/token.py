@@ -12,6 +12,7 @@ from wotkit.catalog.identity import SCOPES
 from wotkit.cli.acting import as_user
 from wotkit.cli.app import owner_of
 from wotkit.cli.options import (
+    Amount,
     iso_time,
     json_option,
     local_time,
@@ -30,6 +31,7 @@ Examples:
   wotkit token developer 0123456789abcdef0123456789abcdef --scope read --days 30 --json
 """
 DAY = 86_400
+_MOST_DAYS = 3650
 
 
 @click.group()
@@ -48,7 +50,7 @@ def token() -> None:
 )
 @click.option(
     "--days",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Amount(min=0, min_open=True, max=_MOST_DAYS),
     help="Days it is good. Default: the setting oauth.developer_token_seconds.",
 )
 @json_option
