@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import example, given
@@ -25,6 +26,19 @@ def test_iso_form_reads_back_as_the_same_microsecond(micros: int) -> None:
     assert times.parse(text) == micros
     assert len(text) == (27 if micros % 1_000 else 24)
     assert datetime.fromisoformat(text) == EPOCH + timedelta(microseconds=micros)
+
+
+@given(
+    MOMENTS, st.sampled_from(["UTC", "Asia/Tokyo", "America/Chicago", "Pacific/Kiritimati", None])
+)
+@example(times.EARLIEST, "America/Chicago")
+@example(times.LATEST, "Asia/Tokyo")
+@example(times.LATEST, "UTC")
+@example(times.LATEST, None)
+def test_time_has_a_form_in_every_zone(micros: int, name: str | None) -> None:
+    found = times.in_zone(micros, None if name is None else ZoneInfo(name))
+    assert found - EPOCH == timedelta(microseconds=micros)
+    assert found.strftime("%Z")
 
 
 @given(MOMENTS, st.sampled_from(["", "000"]))

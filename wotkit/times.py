@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -105,6 +105,18 @@ def to_iso(micros: int) -> str:
     moment = _EPOCH + timedelta(microseconds=micros)
     spec = "microseconds" if micros % MILLISECONDS else "milliseconds"
     return moment.replace(tzinfo=None).isoformat(timespec=spec) + "Z"
+
+
+def in_zone(micros: int, zone: tzinfo | None) -> datetime:
+    """Return a time in a time zone, of this machine where that is None.
+
+    UTC where the zone is beyond the ends of the calendar already: "never" is often 9999-12-31.
+    """
+    moment = _EPOCH + timedelta(microseconds=micros)
+    try:
+        return moment.astimezone(zone)
+    except (OverflowError, ValueError):
+        return moment
 
 
 _DAY: Final = 86_400 * MICROSECONDS

@@ -104,7 +104,8 @@ def test_revoked_connection_is_refused_at_the_next_request(server: Server, alice
     charlie = server.browser()
     charlie.log_in("charlie")
     csrf = charlie.get("/account").text.partition('name="csrf" value="')[2][:64]
-    assert charlie.post("/account/connected", csrf=csrf, grant=grant).status_code == 404
+    for other in (grant, "9" * 19, "9" * 5000, "-1", "\u00b2", ""):
+        assert charlie.post("/account/connected", csrf=csrf, grant=other).status_code == 404
     assert token_status(server.browser(), token) == 200
     assert alice.submit("/account/connected", grant=grant).status_code == 303
     assert token_status(server.browser(), token) == 401

@@ -108,6 +108,23 @@ def test_expiry_is_in_the_time_zone_of_the_user(alice: Browser) -> None:
     assert "1 Jul 2030, 12:00 IST" in text_of(alice.get(f"/account/keys/{key}"))
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/Chicago"])
+def test_key_that_ends_with_the_calendar_is_shown_in_every_zone(alice: Browser, zone: str) -> None:
+    assert alice.submit("/account", time_zone="UTC").status_code == 303
+    key, _ = made(alice, expires="9999-12-31T23:59")
+    assert alice.submit("/account", time_zone=zone).status_code == 303
+    for page in ("/account/keys", f"/account/keys/{key}"):
+        assert "31 Dec 9999" in text_of(alice.get(page))
+
+
+def test_expiry_that_is_beyond_the_calendar_elsewhere_is_refused(alice: Browser) -> None:
+    assert alice.submit("/account", time_zone="America/Chicago").status_code == 303
+    fields = {"name": "gateway", "scopes": "all", "expires": "9999-12-31T23:59"}
+    answer = alice.submit("/account/keys/new", **fields)
+    assert answer.status_code == 400
+    assert wrong_in(answer) == ["Is no time; use the form 2027-01-31T12:00."]
+
+
 def test_name_is_escaped(alice: Browser) -> None:
     made(alice, name="<script>alert(1)</script>")
     assert "<script>alert" not in alice.get("/account/keys").text

@@ -7,7 +7,6 @@ import math
 import re
 import sys
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
@@ -205,7 +204,7 @@ def local_time(micros: int | None, *, absent: str = "-") -> str:
     """Return a time in the time zone of this machine, for people."""
     if micros is None:
         return absent
-    local = datetime.fromtimestamp(micros / times.MICROSECONDS).astimezone()
+    local = times.in_zone(micros, None)
     return f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"
 
 

@@ -124,7 +124,7 @@ def templates() -> jinja2.Environment:
 
 def iso(at: int) -> str:
     """Return a time (microseconds) for the ``datetime`` attribute of HTML."""
-    return datetime.fromtimestamp(at / times.MICROSECONDS, UTC).isoformat(timespec="seconds")
+    return times.in_zone(at, UTC).isoformat(timespec="seconds")
 
 
 def when(at: int, zone: str) -> str:
@@ -153,4 +153,4 @@ def ago(at: int) -> str:
 
 
 def _local(at: int, zone: str) -> datetime:
-    return datetime.fromtimestamp(at / times.MICROSECONDS, ZoneInfo(zone))
+    return times.in_zone(at, ZoneInfo(zone))

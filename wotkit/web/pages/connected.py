@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from wotkit.catalog import grants
 from wotkit.catalog.identity import IN_WORDS
+from wotkit.catalog.references import is_id
 from wotkit.errors import NotFound
 from wotkit.web.pages.page import Page, identity_of
 
@@ -36,7 +37,7 @@ class ConnectedPage(Page):
         """End a grant: its tokens are refused from the next request on."""
         visitor, session = await self.signed_in(req)
         form = await self.form(req, visitor)
-        if not form["grant"].isdecimal():
+        if not is_id(form["grant"]):
             raise NotFound("There is no such connection.")
         grant_id = int(form["grant"])
 

@@ -19,4 +19,7 @@ def parse_local(text: str, zone: str) -> int | None:
     local = datetime.fromisoformat(text)
     if local.tzinfo is None:
         local = local.replace(tzinfo=ZoneInfo(zone))
-    return int(local.timestamp()) * times.MICROSECONDS
+    micros = int(local.timestamp()) * times.MICROSECONDS
+    if not times.EARLIEST <= micros <= times.LATEST:
+        raise ValueError("is outside the years 1 to 9999")
+    return micros
