@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import re
@@ -172,6 +173,18 @@ def own_server(tmp_path: Path) -> Iterator[MqttServer]:
     with MqttServer(tmp_path / "data", *OPTIONS) as found:
         prepare(found)
         yield found
+
+
+@contextlib.contextmanager
+def stalled_commits(server: MqttServer) -> Iterator[None]:
+    """Let nothing be written: another process has the file."""
+    other = sqlite3.connect(server.data / "readings.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
 
 
 def prepare(server: MqttServer) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any, Self
 
-from wotkit.mqtt.codec import ConnAck, Connect, Decoder, Sender, Version, encode
+from wotkit.mqtt.codec import ConnAck, Connect, Decoder, Publish, Sender, Version, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,6 +81,17 @@ def hello(key: Key, client_id: str, version: Version = Version.V311, **options: 
         username=key.key_id,
         password=key.key_password.encode(),
         **options,
+    )
+
+
+def publishes(key: Key, numbers: range, *, padding: int = 0, qos: int = 1) -> bytes:
+    """As many readings of a roof, of version 3.1.1."""
+    topic = f"wotkit/{key.key_id}/sensors/roof/data"
+    note = ', "message": "' + "x" * padding + '"' if padding else ""
+    payloads = [f'{{"value": {number}{note}}}'.encode() for number in numbers]
+    return b"".join(
+        encode(Publish(topic, payload, qos, number % 65_535 + 1 if qos else 0), Version.V311)
+        for number, payload in zip(numbers, payloads, strict=True)
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import threading
@@ -14,9 +15,11 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from tests.mqtt.conftest import SECONDS, Client, MqttServer, prepare
+from tests.mqtt.conftest import SECONDS, Client, MqttServer, prepare, stalled_commits
 from tests.mqtt.mosquitto_process import Mosquitto
+from tests.mqtt.mqtt_wire import MqttWire, publishes
 from tests.system.server_process import Key, wait_until
+from wotkit.mqtt.codec import PubAck
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -346,3 +349,42 @@ def test_wrong_password_at_the_broker_is_told_in_the_log(tmp_path: Path) -> None
         assert "Not authorized" in server.log
         with server.wire() as wire:
             assert wire.get("/readyz").status == 200
+
+
+def test_messages_of_qos_0_take_bounded_memory_while_commits_stall(tmp_path: Path) -> None:
+    limits = ("--set", "storage.busy_seconds=1", "--set", "ingest.queue_readings=2000")
+    with Mosquitto(tmp_path / "broker") as broker, bridged(tmp_path, broker, *limits) as server:
+        prepare(server)
+        key = server.add_key("alice")
+        wait_until(lambda: "connected to the broker" in server.log, SECONDS, "connected")
+        with MqttWire(broker.mqtt_port) as wire:
+            wire.connect(key, "gw")
+            wire.socket.sendall(publishes(key, range(1)))
+            wire.take(PubAck, 1)
+            wait_until(lambda: server.stored() == [0], SECONDS, "stored")
+            before = server.resident_mib()
+            data = publishes(key, range(1, 1001), padding=1000, qos=0)
+            with stalled_commits(server):
+                for _ in range(60):  # 65 MB
+                    wire.socket.sendall(data)
+                    time.sleep(0.01)
+                wait_until(lambda: "are dropped" in server.log, SECONDS, "dropped")
+                assert server.resident_mib() - before < 100
+            wait_until(lambda: len(server.stored()) > 1000, SECONDS, "what had room is stored")
+
+
+def test_what_waited_at_the_broker_is_stored_many_at_a_time(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path / "broker") as broker, bridged(tmp_path, broker) as server:
+        prepare(server)
+        key = server.add_key("alice")
+        wait_until(lambda: "connected to the broker" in server.log, SECONDS, "connected")
+        with MqttWire(broker.mqtt_port) as wire:
+            wire.connect(key, "gw")
+            wire.socket.sendall(publishes(key, range(500)))
+            wire.take(PubAck, 500)
+            wait_until(lambda: len(server.stored()) == 500, SECONDS, "stored")
+        assert server.stored() == list(range(500))
+        with server.wire() as http:
+            text = http.get("/metrics").body.decode()
+        (commits,) = re.findall(r"^wotkit_ingest_batch_readings_count (\S+)$", text, re.MULTILINE)
+        assert float(commits) < 100

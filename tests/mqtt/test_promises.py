@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.mqtt.conftest import OPTIONS, SECONDS, Client, MqttServer, prepare
-from tests.mqtt.mqtt_wire import MqttWire, hello, ids
+from tests.mqtt.conftest import OPTIONS, SECONDS, Client, MqttServer, prepare, stalled_commits
+from tests.mqtt.mqtt_wire import MqttWire, hello, ids, publishes
 from tests.system.server_process import Key
 from wotkit.mqtt.codec import (
     ConnAck,
@@ -30,30 +29,7 @@ from wotkit.mqtt.codec import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-def publishes(key: Key, numbers: range, *, padding: int = 0, qos: int = 1) -> bytes:
-    topic = f"wotkit/{key.key_id}/sensors/roof/data"
-    note = ', "message": "' + "x" * padding + '"' if padding else ""
-    payloads = [f'{{"value": {number}{note}}}'.encode() for number in numbers]
-    return b"".join(
-        encode(Publish(topic, payload, qos, number % 65_535 + 1 if qos else 0), Version.V311)
-        for number, payload in zip(numbers, payloads, strict=True)
-    )
-
-
-@contextlib.contextmanager
-def stalled_commits(server: MqttServer) -> Iterator[None]:
-    """Let nothing be written: another process has the file."""
-    other = sqlite3.connect(server.data / "readings.db", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        other.execute("ROLLBACK")
-        other.close()
 
 
 def test_nothing_is_acknowledged_while_commits_stall(own_server: MqttServer) -> None:

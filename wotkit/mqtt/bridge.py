@@ -3,7 +3,8 @@
 The broker has acknowledged a message to the gateway long before; what keeps it from being lost is
 that the broker keeps it until it is acknowledged here. So nothing is acknowledged before the
 commit, and what cannot be stored now is tried again, while the broker holds back what follows: no
-more than ``mqtt.broker_in_flight`` messages are here at a time.
+more than ``mqtt.broker_in_flight`` messages are here at a time. Messages of QoS 0, which a broker
+never holds back, are dropped where there is no room for them.
 
 Messages of one key are handled in the order in which they came; ordinary readings, for which
 nothing must be looked up, go to the writer at once and are committed together with those of all
@@ -43,6 +44,10 @@ if TYPE_CHECKING:
 FIRST_RETRY_SECONDS: Final = 0.5
 LONGEST_RETRY_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 3.0
+QUEUED_BYTES: Final = 16 << 20
+"""How much may wait before messages of QoS 0 are dropped."""
+OVERHEAD: Final = 2048
+"""Bytes a waiting message takes beside its payload, roughly."""
 TOLD: Final = 1000
 """Keys of which it is logged that they are refused, each once."""
 _DOTTED: Final = 6
@@ -57,6 +62,11 @@ class _Work(NamedTuple):
     link: Link
     message: MQTTMessage
     topic: Topic
+
+    @property
+    def size(self) -> int:
+        """How many bytes it takes, roughly."""
+        return len(self.message.payload) + OVERHEAD
 
 
 class Bridge:
@@ -80,6 +90,8 @@ class Bridge:
         self._commands = BridgeCommands(settings, catalog, vouched, channel)
         self._link: Link | None = None
         self._queues: dict[str, deque[_Work]] = {}
+        self._queued_bytes = 0
+        self._dropping = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._storing = 0
         self._idle = asyncio.Event()
@@ -167,10 +179,26 @@ class Bridge:
                 continue
             if topic.key_id not in self._queues and self._at_once(link, message, topic):
                 continue
-            queue = self._queues.setdefault(topic.key_id, deque())
-            queue.append(_Work(link, message, topic))
-            if len(queue) == 1:
-                self._spawn(topic.key_id, queue)
+            work = _Work(link, message, topic)
+            if message.qos or self._has_room():
+                self._queue(work)
+
+    def _has_room(self) -> bool:
+        """Return whether one more may wait that the broker would not hold back."""
+        full = self._queued_bytes > QUEUED_BYTES
+        if full and not self._dropping:
+            _log.warning("too much waits to be stored: messages of QoS 0 are dropped")
+        self._dropping = full
+        return not full
+
+    def _queue(self, work: _Work) -> None:
+        """Have a message wait for its turn among those of its key."""
+        key_id = work.topic.key_id
+        queue = self._queues.setdefault(key_id, deque())
+        queue.append(work)
+        self._queued_bytes += work.size
+        if len(queue) == 1:
+            self._spawn(key_id, queue)
 
     def _at_once(self, link: Link, message: MQTTMessage, topic: Topic) -> bool:
         """Have an ordinary reading stored; return whether it was one."""
@@ -202,10 +230,7 @@ class Bridge:
         if storing.exception() is None:
             work.link.acknowledge(work.message)
             return
-        queue = self._queues.setdefault(work.topic.key_id, deque())
-        queue.append(work)
-        if len(queue) == 1:
-            self._spawn(work.topic.key_id, queue)
+        self._queue(work)
 
     def _spawn(self, key_id: str, queue: deque[_Work]) -> None:
         task = asyncio.get_running_loop().create_task(self._work_off(key_id, queue))
@@ -213,12 +238,17 @@ class Bridge:
         task.add_done_callback(self._tasks.discard)
 
     async def _work_off(self, key_id: str, queue: deque[_Work]) -> None:
-        """Handle what waits of a key, one after the other."""
+        """Handle what waits of a key, one after the other, and at once where that is possible."""
         while queue:
             await self._handle(queue[0], len(queue))
-            queue.popleft()
+            self._remove_first(queue)
+            while queue and self._at_once(*queue[0]):
+                self._remove_first(queue)
         del self._queues[key_id]
         self._note_idle()
+
+    def _remove_first(self, queue: deque[_Work]) -> None:
+        self._queued_bytes -= queue.popleft().size
 
     def _note_idle(self) -> None:
         if self._stopping and not self._queues and not self._storing:
