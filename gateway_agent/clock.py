@@ -16,7 +16,8 @@ _TIME_ERROR: Final = 5
 _STA_UNSYNC: Final = 0x0040
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST: Final = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
-_LATEST: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+_LATEST: Final = (datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+"""A day before the last, since a time that went through seconds as a float is some too late."""
 _EPOCH_UNITS: Final = ((1e11, 1e6), (1e14, 1e3), (1e17, 1), (1e20, 1e-3))
 """Below such a number, so many microseconds each: seconds reach the year 5138."""
 _TOO_LARGE: Final = 1e20
