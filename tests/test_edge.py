@@ -179,6 +179,7 @@ def test_answer_may_be_read_by_pages_of_any_origin_by_default(server: Server) ->
     assert {"location", "link", "retry-after", "x-request-id", "idempotent-replayed"} <= set(
         exposed
     )
+    assert "www-authenticate" in exposed  # a client in a browser reads there why it is refused
     assert "access-control-allow-origin" not in server.ask()[1]
 
 

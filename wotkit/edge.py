@@ -44,7 +44,8 @@ _ALLOWED_HEADERS: Final = (
     b"X-DataSource-Auth, X-Request-Id"
 )
 _EXPOSED_HEADERS: Final = (
-    b"Location, Link, Retry-After, X-Request-Id, Idempotent-Replayed, X-Total-Truncated"
+    b"Location, Link, Retry-After, WWW-Authenticate, X-Request-Id, Idempotent-Replayed, "
+    b"X-Total-Truncated"
 )
 _CORS_SECONDS: Final = b"86400"
 _COUNTED_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
