@@ -288,11 +288,12 @@ class Agent:
         delivery = None
         if renamed or config.platform != before.platform:
             delivery = self._make_delivery(config)
-        kept = {} if renamed else {each.fingerprint: each for each in self._inputs}
+        kept = [] if renamed else self._inputs
         inputs = []
         for settings in config.inputs:
-            kept_input = kept.get(fingerprint(settings))
-            inputs.append(kept_input or self._make_input(config, settings))
+            wanted = fingerprint(settings)  # compared, not hashed: some settings are tables
+            same = next((each for each in kept if each.fingerprint == wanted), None)
+            inputs.append(same or self._make_input(config, settings))
         fresh = [each for each in inputs if each not in self._inputs]
         gone = [each for each in self._inputs if each not in inputs]
         self._join(gone)

@@ -175,3 +175,29 @@ def test_file_is_read_once_for_each_request(write_config: WriteConfig) -> None:
     watch.ask()
     assert watch.take() is not None
     assert watch.take() is None
+
+
+def test_users_input_runs_on_through_a_reload_and_a_broken_one_harms_no_other(
+    write_config: WriteConfig, platform: StandInPlatform
+) -> None:
+    section = '[[input]]\ntype = "python"\npath = "mine.py"\nclass = "Mine"\ninterval = "20ms"\n'
+    config = write_config(COUNTER + section)
+    code = config.with_name("mine.py")
+    good = (
+        "from gateway_agent.inputs import Input, Sample\n"
+        "class Mine(Input):\n"
+        "    def __init__(self, config, context):\n        pass\n"
+        "    def sensors(self):\n        return []\n"
+        "    def read(self):\n        yield Sample('mine', {'value': 1})\n"
+    )
+    code.write_text(good)
+    text = config.read_text()
+    with AgentProcess(config) as agent:
+        grows(agent, platform, "counter")
+        reload(agent, text, "inputs_started=0 inputs_stopped=0 inputs_kept=2")
+        code.write_text(good.replace("pass", "raise ValueError('no such device')"))
+        reload(agent, text, "inputs_started=1 inputs_stopped=1 inputs_kept=1")
+        agent.wait_until(lambda: agent.says("ValueError: no such device"))
+        grows(agent, platform, "counter")
+        assert agent.stop() == 0
+    assert_one_run(of(platform, "counter"))
