@@ -162,6 +162,16 @@ def test_last_of_a_parameter_given_twice_counts(readings: Client) -> None:
     assert len(readings.get(path, "alice").json()) == 2
 
 
+def test_limit_that_is_given_holds_also_where_readings_are_counted(client: Client) -> None:
+    client.make_sensor("series", fields=[{"name": "n", "type": "NUMBER"}])
+    many = [{"timestamp": START + n, "n": n} for n in range(1100)]
+    assert client.put("sensors/series/data", "alice", many).status_code == 204
+    assert len(query(client, start=0, afterE=1050)) == 1050
+    assert query(client, start=0, afterE=1050, limit=1000) == list(range(1000))
+    assert query(client, beforeE=1050, limit=1000) == list(range(50, 1050))
+    assert query(client, start=0) == list(range(1000))
+
+
 @pytest.mark.parametrize("name", ["before", "beforeE"])
 def test_pages_before_now_are_of_the_same_range(client: Client, name: str) -> None:
     client.make_sensor("series", fields=[{"name": "n", "type": "NUMBER"}])

@@ -358,3 +358,43 @@ def test_put_replaces_exactly_the_instants_it_names(roof: Client) -> None:
     new = [{"timestamp": at(10), "value": 100}, {"timestamp": at(30), "value": 300}]
     assert roof.put(DATA, "alice", new).status_code == 204
     assert values(roof) == [100, 1, 300, 4, 5]
+
+
+def test_reading_that_was_read_is_put_back_without_becoming_another(roof: Client) -> None:
+    before = query(roof, recent_n=1)["data"]["data"]
+    assert roof.put(DATA, "alice", before).status_code == 204
+    answer = roof.get(DATA, "alice", recent_n=1)
+    assert answer.text.count('"timestamp_iso"') == 1
+    (after,) = answer.json()["data"]["data"]
+    assert {**after, "id": 0} == {**before[0], "id": 0}
+    field = {"name": "timestamp_iso", "longName": "Time", "type": "STRING"}
+    path = "sensors/roof/fields/timestamp_iso"
+    assert "part of every reading" in str(roof.error(roof.put(path, "alice", field), 400))
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_next_page_comes_also_when_the_reading_that_bounds_the_query_was_deleted(
+    roof: Client, *, last: bool
+) -> None:
+    numbers = ids(roof)
+    bounds = {"start_id": numbers[1]} | ({"end_id": numbers[4]} if last else {})
+    first = roof.get(DATA, "alice", **bounds, limit=1)
+    assert [one["value"] for one in first.json()["data"]["data"]] == [2]
+    for number in (numbers[1], numbers[4]):
+        assert roof.delete(f"{DATA}/{number}", "alice").status_code == 204
+    found, link = [], first.links["next"]["url"]
+    while link is not None:
+        answer = roof.get(link, "alice")
+        assert answer.status_code == 200, answer.text
+        found += [one["value"] for one in answer.json()["data"]["data"]]
+        link = answer.links.get("next", {}).get("url")
+    assert found == ([3] if last else [3, 5])
+
+
+@pytest.mark.parametrize("other", ["recent_t", "recent_n", "cursor"])
+def test_deletion_refuses_a_parameter_that_would_not_narrow_it(roof: Client, other: str) -> None:
+    link = roof.get(DATA, "alice", start=0, limit=4).links["next"]["url"]
+    path = link if other == "cursor" else f"{DATA}?start=0&{other}=1"
+    error = roof.error(roof.delete(path, "alice"), 400)
+    assert error["moreInfo"] == {other: "is not for deletion"}
+    assert values(roof) == [0, 1, 2, 3, 4, 5]

@@ -58,13 +58,33 @@ class Callers:
         identity.require_known()
         return identity
 
+    async def identify_sender(self, req: falcon.asgi.Request, scope: str) -> Identity:
+        """Like :meth:`identify`, as of the end of the request's body, which is then read.
+
+        Raises:
+            Unauthenticated: credentials are wrong or missing, also since the request began.
+            MissingScope: the credentials do not allow ``scope``.
+            TooLarge, UnsupportedMedia, MalformedBody: the body cannot be read.
+        """
+        await self.identify(req, scope)
+        await self._read(req)
+        return await self.identify(req, scope)
+
     async def identify_or_public(self, req: falcon.asgi.Request, scope: str) -> Identity:
         """Return who is asking: the public, or somebody whose credentials allow ``scope``.
+
+        As of the end of the request's body, which is then read.
 
         Raises:
             Unauthenticated: credentials are wrong.
             MissingScope: the credentials do not allow ``scope``.
+            TooLarge, UnsupportedMedia, MalformedBody: the body cannot be read.
         """
+        await self._public_or(req, scope)
+        await self._read(req)
+        return await self._public_or(req, scope)
+
+    async def _public_or(self, req: falcon.asgi.Request, scope: str) -> Identity:
         identity = self._remembered(req) or await self._caller(req)
         if not identity.anonymous:
             identity.require(scope)
@@ -112,8 +132,8 @@ class Callers:
     async def _read(self, req: falcon.asgi.Request) -> None:
         """Wait for the body, which may be as slow as its sender likes.
 
-        Who changes what others may do is asked for once more after it: else a request that was
-        begun with a stolen password could be ended after that was changed.
+        Whoever sends one is asked for once more after it: else a request that was begun with a
+        stolen password, or by a member, could be ended when it is one no more.
         """
         if req.method in _WITH_BODY:
             req.context["body"] = await read_body(req, self._max_body)

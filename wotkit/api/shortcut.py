@@ -62,13 +62,18 @@ class Shortcut:
             await self._app(scope, receive, send)
             return
         identity, target = known
+        revision = self._directory.revision
         events = [await receive()]
         while events[-1].get("more_body"):
             events.append(await receive())
         body = events[0].get("body", b"")
         if len(events) > 1:
             body = b"".join(event.get("body", b"") for event in events)
-        if events[-1]["type"] != "http.request" or not body.startswith(b"{"):
+        if (
+            events[-1]["type"] != "http.request"
+            or not body.startswith(b"{")
+            or self._directory.revision != revision  # what was known may be over
+        ):
             await self._app(scope, _again(events, receive), send)
             return
         try:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 NUMBER: Final = "NUMBER"
 STRING: Final = "STRING"
 TYPES: Final = (NUMBER, STRING)
-RESERVED: Final = frozenset({"timestamp", "id", "sensor_id", "sensor_name"})
+RESERVED: Final = frozenset({"timestamp", "timestamp_iso", "id", "sensor_id", "sensor_name"})
 """Names that every reading has."""
 MAX_FIELDS: Final = 200
 MAX_NAME: Final = 100

@@ -35,6 +35,18 @@ class Target(NamedTuple):
     checks: FieldChecks
 
 
+_Key = tuple[str, int, frozenset[int], frozenset[int] | None, str]
+
+
+def _key(use: str, identity: Identity, reference: str) -> _Key:
+    """Return all that the answer depends on.
+
+    Not who is asking alone: somebody who was a member when the request began is another caller than
+    who is none now, and what the one finds must not be remembered for the other.
+    """
+    return use, identity.user_id, identity.accounts, identity.sensors, reference
+
+
 class SensorDirectory:
     """Resolves references for callers; to be used on the event loop's thread."""
 
@@ -44,7 +56,12 @@ class SensorDirectory:
         self._watch = watch
         self._settings = settings
         self._revision = -1
-        self._known: dict[tuple[str, int, str | None, str], Target] = {}
+        self._known: dict[_Key, Target] = {}
+
+    @property
+    def revision(self) -> int:
+        """The catalog's, as of this turn of the event loop: what was found before may be over."""
+        return self._watch.revision()
 
     def remembered(self, identity: Identity, reference: str) -> Target | None:
         """Return a writable sensor that was looked up since the catalog last changed.
@@ -54,7 +71,7 @@ class SensorDirectory:
         """
         if self._watch.seen != self._revision:
             return None
-        return self._known.get(("w", identity.user_id, identity.key_id, reference))
+        return self._known.get(_key("w", identity, reference))
 
     async def writable(self, identity: Identity, reference: str) -> Target:
         """Return a sensor the caller may write to.
@@ -79,7 +96,7 @@ class SensorDirectory:
         if revision != self._revision or len(self._known) >= REMEMBERED:
             self._known.clear()
             self._revision = revision
-        key = (use, identity.user_id, identity.key_id, reference)
+        key = _key(use, identity, reference)
         target = self._known.get(key)
         if target is not None:
             return target

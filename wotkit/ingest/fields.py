@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 NUMBER: Final = "NUMBER"
 STRING: Final = "STRING"
-READ_ONLY: Final = ("id", "sensor_id", "sensor_name")
+READ_ONLY: Final = ("id", "sensor_id", "sensor_name", "timestamp_iso")
 """Names that answers carry and requests may repeat; they are not stored."""
 
 

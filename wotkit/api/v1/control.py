@@ -278,7 +278,7 @@ class AcknowledgementsResource:
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, subscription: str
     ) -> None:
         """Acknowledge messages."""
-        identity = await self._callers.identify_known(req, CONTROL)
+        identity = await self._callers.identify_sender(req, CONTROL)
         wanted = await read_object(
             req, Acknowledgement, self._settings.http.max_body_bytes, error=ValidationFailed
         )

@@ -85,7 +85,7 @@ class FieldResource(SensorNoun):
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, sensor: str, field: str
     ) -> None:
         """Add or change one field."""
-        identity = await self._callers.identify(req, MANAGE)
+        identity = await self._callers.identify_sender(req, MANAGE)
         wanted = _read_field(await self._read(req), field)
         actor = self._callers.actor(req, identity)
         cast = await self._catalog.writing(fields.put, identity, sensor, wanted, actor)

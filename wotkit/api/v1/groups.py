@@ -123,7 +123,7 @@ class GroupsResource(GroupNoun):
     )
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Create one group."""
-        identity = await self._callers.identify(req, MANAGE)
+        identity = await self._callers.identify_sender(req, MANAGE)
         group = await read_object(req, NewGroup, self._max_body, error=ValidationFailed)
         actor = self._callers.actor(req, identity)
         row = await self._catalog.writing(groups.create, identity, group, actor)
@@ -166,7 +166,7 @@ class GroupResource(GroupNoun):
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, group: str
     ) -> None:
         """Change one group."""
-        identity = await self._callers.identify(req, MANAGE)
+        identity = await self._callers.identify_sender(req, MANAGE)
         wanted = await read_object(req, GroupChange, self._max_body, error=ValidationFailed)
         actor = self._callers.actor(req, identity)
         await self._catalog.writing(groups.change, identity, group, wanted, actor)

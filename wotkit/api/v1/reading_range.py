@@ -43,14 +43,17 @@ class RangeParams(Struct, kw_only=True, rename="camel"):
     ) = None
     reverse: Annotated[bool, Meta(description="Newest first.")] = False
     offset: Annotated[int, Meta(ge=0, le=LAST_ID, description="Readings to leave out first.")] = 0
-    limit: Annotated[
-        int,
-        Meta(
-            ge=0,
-            description="Readings to answer at most; more than the setting query.max_readings "
-            "counts as that.",
-        ),
-    ] = DEFAULT_LIMIT
+    limit: (
+        Annotated[
+            int,
+            Meta(
+                ge=0,
+                description="Readings to answer at most: 1000 where nothing is said, nor counted "
+                "by afterE or beforeE; more than the setting query.max_readings counts as that.",
+            ),
+        ]
+        | None
+    ) = None
 
 
 def check_combination(params: RangeParams) -> None:
@@ -106,9 +109,11 @@ def range_of(params: RangeParams, sensor_id: int, now: int, most: int) -> Range:
     start = None if params.start is None else time_of("start", params.start)
     after: int | None = start
     through: int | None = None
-    limit = min(params.limit, most)
-    if params.limit == DEFAULT_LIMIT and (params.after_e, params.before_e) != (None, None):
-        limit = most
+    counted = (params.after_e, params.before_e) != (None, None)
+    limit = params.limit
+    if limit is None:
+        limit = most if counted else DEFAULT_LIMIT
+    limit = min(limit, most)
     if params.end is not None:
         through = time_of("end", params.end)
         if start is not None and through < start:

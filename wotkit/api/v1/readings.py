@@ -96,7 +96,7 @@ class ReadingsResource:
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, sensor: str
     ) -> None:
         """Store one reading."""
-        identity = await self._callers.identify(req, WRITE)
+        identity = await self._callers.identify_sender(req, WRITE)
         body = await read_body(req, self._max_body)
         if is_form(req, body):
             parsed = readings_format.of_form(parse_form(body))
@@ -127,7 +127,7 @@ class ReadingsResource:
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, sensor: str
     ) -> None:
         """Replace readings."""
-        identity = await self._callers.identify(req, WRITE)
+        identity = await self._callers.identify_sender(req, WRITE)
         body = await read_body(req, self._max_body)
         items = readings_format.parse_list(body, self._max_items)
         resend = resend_of(req, identity, body)

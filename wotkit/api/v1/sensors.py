@@ -170,7 +170,7 @@ class SensorsResource(SensorNoun):
     )
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Create one sensor."""
-        identity = await self._callers.identify(req, MANAGE)
+        identity = await self._callers.identify_sender(req, MANAGE)
         sensor = read_sensor(NewSensor, await self._read(req))
         actor = self._callers.actor(req, identity)
         row = await self._catalog.writing(sensors.create, identity, sensor, actor)
@@ -190,7 +190,7 @@ class SensorsResource(SensorNoun):
     )
     async def on_put(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Create many sensors."""
-        identity = await self._callers.identify(req, MANAGE)
+        identity = await self._callers.identify_sender(req, MANAGE)
         new = read_new_sensors(await self._read(req), MOST_AT_ONCE)
         actor = self._callers.actor(req, identity)
         await self._catalog.writing(sensors.create_many, identity, new, actor)
@@ -239,7 +239,7 @@ class SensorResource(SensorNoun):
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, sensor: str
     ) -> None:
         """Change one sensor."""
-        identity = await self._callers.identify(req, MANAGE)
+        identity = await self._callers.identify_sender(req, MANAGE)
         change = read_sensor(SensorChange, await self._read(req))
         actor = self._callers.actor(req, identity)
         casts = await self._catalog.writing(sensors.change, identity, sensor, change, actor)

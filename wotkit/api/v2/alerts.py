@@ -144,7 +144,7 @@ class AlertsResource(AlertNoun):
     )
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Make an alert."""
-        identity = await self._callers.identify(req, MANAGE)
+        identity = await self._callers.identify_sender(req, MANAGE)
         wanted = read_alert(await self._read(req))
         actor = self._callers.actor(req, identity)
         row, secret = await self._catalog.writing(
@@ -189,7 +189,7 @@ class AlertResource(AlertNoun):
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, alert: str
     ) -> None:
         """Change one alert."""
-        identity = await self._callers.identify(req, MANAGE)
+        identity = await self._callers.identify_sender(req, MANAGE)
         wanted = read_alert(await self._read(req))
         actor = self._callers.actor(req, identity)
         await self._catalog.writing(

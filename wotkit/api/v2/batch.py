@@ -80,7 +80,7 @@ class BatchResource(DataResource):
     )
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Store the readings that are right."""
-        identity = await self._callers.identify_known(req, WRITE)
+        identity = await self._callers.identify_sender(req, WRITE)
         body = await read_body(req, self._max_body)
         items = readings_format.parse_list(body, self._max_items)
         outcome = await self._ingest.append_many(

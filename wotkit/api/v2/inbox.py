@@ -115,7 +115,7 @@ class InboxMessageResource:
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, message: str
     ) -> None:
         """Mark one message."""
-        identity = await self._callers.identify(req, MANAGE)
+        identity = await self._callers.identify_sender(req, MANAGE)
         raw = await read_body(req, self._max_body)
         mark = convert(Mark, strict_json.decode(raw)) if raw.strip() else Mark()
         await self._catalog.writing(inbox.mark, identity, message, read=mark.read)

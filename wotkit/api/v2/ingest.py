@@ -54,7 +54,7 @@ class IngestResource:
     )
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Store what the stream does not hold yet."""
-        identity = await self._callers.identify_known(req, WRITE)
+        identity = await self._callers.identify_sender(req, WRITE)
         batch = await read_object(req, GatewayBatch, self._max_body, error=ValidationFailed)
         if len(batch.readings) > self._max_items:
             raise TooLarge(f"{len(batch.readings)} readings are more than {self._max_items}")

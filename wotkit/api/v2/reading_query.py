@@ -294,6 +294,20 @@ def _at(what: Range, store: Store, place: int) -> Key | None:
     return (found[0].ts, found[0].id) if found else None
 
 
+def following(query: ReadingQuery, understood: Understood, last: Key) -> dict[str, str]:
+    """Return the parameters that make a query of group 3 one for what comes behind ``last``.
+
+    A bound that was given by a reading alone gets its time too: the reading may be deleted before
+    the next page is asked for.
+    """
+    found = {"cursor": make_cursor(last)}
+    ends = {"start": understood.counted.after, "end": understood.counted.through}
+    for name, key in ends.items():
+        if key is not None and getattr(query, name) is None:
+            found[name] = times.to_iso(key[0])
+    return found
+
+
 def read_cursor(cursor: str) -> Key:
     """Return the place behind which a page starts.
 

@@ -167,22 +167,24 @@ class ReadingsResource(v1.ReadingsResource):
     ) -> None:
         now = times.now()
 
-        def render(store: Store) -> tuple[bytes, str | None, bool]:
+        def render(store: Store) -> tuple[bytes, dict[str, str] | None, bool]:
             understood = reading_query.understand(query, store, target.id, now)
             readings, found, more = _read(store, understood, self._max_count)
             latest = store.latest([target.id]).get(target.id)
             described = field_answers(declared, latest)
             body = reading_forms.answer(target, readings, described, found, understood.echo)
             follows = more and not understood.recent and readings
-            last = (readings[-1].ts, readings[-1].id) if follows else None
-            return body, None if last is None else reading_query.make_cursor(last), more
+            if not follows:
+                return body, None, more
+            last = (readings[-1].ts, readings[-1].id)
+            return body, reading_query.following(query, understood, last), more
 
-        resp.data, cursor, more = await self._readers.run(render)
+        resp.data, following, more = await self._readers.run(render)
         resp.content_type = JSON
         if more:
             resp.set_header("X-Total-Truncated", "true")
-        if cursor is not None:
-            resp.set_header("Link", _next_link(req, cursor))
+        if following is not None:
+            resp.set_header("Link", _next_link(req, following))
 
     async def _export(
         self,
@@ -363,11 +365,11 @@ def _check_deletion(req: falcon.asgi.Request, query: Bounds) -> None:
     Raises:
         InvalidQuery: parameters are of another group, or there is no bound at all.
     """
-    recent = [name for name in ("recent_t", "recent_n") if req.has_param(name)]
-    if recent:
+    others = [name for name in ("recent_t", "recent_n", "cursor") if req.has_param(name)]
+    if others:
         raise InvalidQuery(
-            f"{recent[0]} deletes nothing; use start and end",
-            more={recent[0]: "is not for deletion"},
+            f"{others[0]} deletes nothing; use start and end",
+            more={others[0]: "is not for deletion"},
         )
     if {query.start, query.start_id, query.end, query.end_id} == {None}:
         raise InvalidQuery(
@@ -376,8 +378,8 @@ def _check_deletion(req: falcon.asgi.Request, query: Bounds) -> None:
         )
 
 
-def _next_link(req: falcon.asgi.Request, cursor: str) -> str:
+def _next_link(req: falcon.asgi.Request, following: dict[str, str]) -> str:
     """Return the Link (RFC 8288) to the page behind this one."""
     params = {name: value for name, value in req.params.items() if name != "offset"}
-    params["cursor"] = cursor
+    params.update(following)
     return f'<{req.path}?{urlencode(params, doseq=True)}>; rel="next"'
