@@ -31,7 +31,7 @@ def parse_credentials(text: str, origin: str) -> Credentials:
     key_id, colon, key_password = lines[0].partition(":")
     if not (key_id and colon and key_password):
         raise CredentialsError(f"{origin}: expected key_id:key_password")
-    if not (key_id + key_password).isprintable():
+    if not (key_id + key_password).isprintable() or not (key_id + key_password).isascii():
         raise CredentialsError(f"{origin}: contains characters that cannot be in a key")
     return Credentials(key_id, key_password)
 

@@ -85,6 +85,8 @@ def make_reading(sample: Sample, stamp: Stamp) -> Reading:
     """
     if not SENSOR_NAME.fullmatch(sample.sensor):
         raise InvalidReadingError(f"{sample.sensor!r} is not a sensor name")
+    if sample.bookmark is not None and not _is_text(sample.bookmark):
+        raise InvalidReadingError(f"{sample.bookmark!r} cannot be stored as a bookmark")
     fields: dict[str, Value] = {}
     for name, value in sample.fields.items():
         if not name or name in RESERVED_FIELDS or not _is_text(name):
@@ -101,8 +103,10 @@ def make_reading(sample: Sample, stamp: Stamp) -> Reading:
     return Reading(sample.sensor, encoded, when)
 
 
-def _is_text(name: str) -> bool:
+def _is_text(name: object) -> bool:
     """Whether it is text that can be sent: half a surrogate pair cannot (RFC 3629 section 3)."""
+    if not isinstance(name, str):
+        return False
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -111,9 +115,12 @@ def _is_text(name: str) -> bool:
 
 
 def _clean(value: object) -> Value | None:
-    """The value as the platform takes it, or None when it is no number."""
+    """The value as the platform takes it, or None when it is no number.
+
+    Half a surrogate pair in a text, as of an emoji that was cut off, becomes `?`.
+    """
     if isinstance(value, str):
-        return value
+        return value.encode("utf-8", "replace").decode()
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, int | float):

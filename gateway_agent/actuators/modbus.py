@@ -1,5 +1,6 @@
 """Coils and holding registers of Modbus devices."""
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 from urllib.parse import SplitResult
@@ -55,9 +56,10 @@ class ModbusConfig(ActuatorConfig):
 
     def steps(self, value: float) -> int:
         """What is written for a value. Raises ValueError."""
-        if value - value != 0:
-            raise ValueError(f"{value} is not a number")
-        return round(value / self.scale)
+        steps = value / self.scale
+        if not math.isfinite(steps):
+            raise ValueError(f"{value} is not a number that fits into a register")
+        return round(steps)
 
 
 class ModbusActuator(Actuator):

@@ -12,6 +12,7 @@ DONE: Final = "done"
 FAILED: Final = "failed"
 _ADDED: Final = frozenset({"id", "expires", "timestamp", "sensor_id"})
 """What the platform adds to the pairs of a message over HTTP."""
+_LONGEST_KEY: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,4 +75,6 @@ def _command(
 ) -> Command:
     expires = body.get("expires")
     key = f"{body['id']}@{expires}" if expires is not None else f"{body['id']}"
+    if len(key) > _LONGEST_KEY or not key.isascii():
+        raise ValueError("its id cannot be one of the platform's")
     return Command(key, sensor, message, None if left is None else time.monotonic() + left, done)

@@ -131,7 +131,7 @@ class ActuatorRunner:
             value = wanted(self.config, command.message)
             if command.is_stale():
                 raise ValueError("expired")
-        except ValueError as error:
+        except Exception as error:  # noqa: BLE001 - a message may be anything, and safety outlives it
             self._finish(command.key, FAILED, str(error))
             command.done()
             return

@@ -58,10 +58,16 @@ class PointConfig:
         return ""
 
     def scaled(self, value: Value) -> Value:
-        """The value in the configured units; texts stay as they are."""
+        """The value in the configured units; texts stay as they are.
+
+        Raises ValueError for a whole number beyond what a float holds.
+        """
         if isinstance(value, str) or (self.scale == 1 and self.offset == 0):
             return value
-        return float(f"{value * self.scale + self.offset:.{_DIGITS}g}")
+        try:
+            return float(f"{value * self.scale + self.offset:.{_DIGITS}g}")
+        except OverflowError as error:
+            raise ValueError(f"{self.field_name} is too large for a number") from error
 
 
 Point = TypeVar("Point", bound=PointConfig)

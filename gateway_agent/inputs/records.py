@@ -50,6 +50,14 @@ class RecordParser:
 
         Of a JSON list, the elements without any of the configured values are left out.
         """
+        try:
+            return self._parse(text)
+        except ValueError:
+            raise
+        except Exception as error:  # a text that broke its reader would come again for ever
+            raise ValueError(f"{type(error).__name__}: {error}; {shown(text)}") from error
+
+    def _parse(self, text: str) -> list[Record]:
         documents = list(self._source.documents(text, self._path))
         if len(documents) > _MOST_RECORDS:
             raise ValueError(f"more than {_MOST_RECORDS} records")

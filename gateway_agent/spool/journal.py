@@ -51,8 +51,11 @@ def write(db: sqlite3.Connection, entries: Iterable[JournalEntry]) -> None:
         " reported = excluded.reported",
         rows,
     )
+    # Not by the newest number: an update takes a number too, and leaves it unused.
     db.execute(
-        "DELETE FROM command WHERE number <= (SELECT max(number) FROM command) - ?", (_KEPT,)
+        "DELETE FROM command WHERE number <="
+        " (SELECT number FROM command ORDER BY number DESC LIMIT 1 OFFSET ?)",
+        (_KEPT,),
     )
 
 

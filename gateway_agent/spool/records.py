@@ -8,6 +8,11 @@ from gateway_agent.reading import Reading
 from gateway_agent.spool.journal import JournalEntry
 
 
+def storable(text: str) -> str:
+    """A text as it can be stored: half a surrogate pair, which JSON may bring, becomes `?`."""
+    return text.encode("utf-8", "replace").decode()
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A reading in the spool; `tries` counts how often it was put back under a new `seq`.

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from gateway_agent.reading import Reading
-from gateway_agent.spool.records import Settlement
+from gateway_agent.spool.records import Settlement, storable
 
 
 def prepare(db: sqlite3.Connection) -> None:
@@ -81,7 +81,7 @@ def settle(db: sqlite3.Connection, settlement: Settlement, tally: Counter[str]) 
             " (seq, sensor, wall_us, boot_us, boot, synced, fields, code, message)"
             " SELECT seq, sensor, wall_us, boot_us, boot, synced, fields, ?, ?"
             " FROM reading WHERE seq = ? AND seq <= ?",
-            (refusal.code, refusal.message, seq, through),
+            (storable(refusal.code), storable(refusal.message), seq, through),
         ).rowcount
         tally["dead"] += moved
         stayed += moved

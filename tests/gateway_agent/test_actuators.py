@@ -76,6 +76,8 @@ def test_register_is_written_in_its_own_steps(load: Load) -> None:
         assert actuator.apply(wanted(config, {"value": "21.5"})) == "register 100 is 215"
         with pytest.raises(ValueError, match="does not fit"):
             wanted(config, {"value": 1e9})
+        with pytest.raises(ValueError, match="fits"):
+            wanted(config, {"value": 1e308})
         with pytest.raises(ValueError, match="nan"):
             wanted(config, {"value": "nan"})
         actuator.close()

@@ -16,7 +16,7 @@ def test_line_is_split_at_the_first_colon() -> None:
     assert (key.key_id, key.key_password) == ("abc", "pass:word")
 
 
-@pytest.mark.parametrize("text", ["", "abc", "abc:", ":secret", "a:b\nc:d", "a:\x00b"])
+@pytest.mark.parametrize("text", ["", "abc", "abc:", ":secret", "a:b\nc:d", "a:\x00b", "a:€"])
 def test_unusable_line_is_refused_without_repeating_it(text: str) -> None:
     with pytest.raises(CredentialsError) as caught:
         parse_credentials(text, "the file")

@@ -21,6 +21,11 @@ def test_value_that_is_no_number_is_left_out() -> None:
     assert json.loads(reading.fields) == {"good": 1}
 
 
+def test_text_with_half_a_character_can_be_sent() -> None:
+    reading = make_reading(Sample("boiler", {"text": "hot \ud83d", "good": 1}), STAMP)
+    assert json.loads(reading.fields) == {"text": "hot ?", "good": 1}
+
+
 def test_integer_beyond_a_double_is_left_out() -> None:
     reading = make_reading(Sample("boiler", {"huge": 10**400, "good": 1}), STAMP)
     assert json.loads(reading.fields) == {"good": 1}
@@ -68,6 +73,12 @@ def test_fields_of_an_undeclared_sensor_are_inferred_from_a_reading() -> None:
 
 def test_title_of_a_name_without_letters_is_the_name() -> None:
     assert title("__") == "__"
+
+
+@pytest.mark.parametrize("bookmark", ["half \ud800", 7, {}])
+def test_bookmark_that_cannot_be_stored_is_refused(bookmark: object) -> None:
+    with pytest.raises(InvalidReadingError, match="bookmark"):
+        make_reading(Sample("boiler", {"value": 1}, bookmark=bookmark), STAMP)
 
 
 @pytest.mark.parametrize("wall_us", [2**63, 253_402_300_800_000_000, -(2**63)])

@@ -278,3 +278,19 @@ def test_spool_that_cannot_be_written_is_tried_again(
     spool.put(reading(0), 0)
     wait_for(lambda: take_all(spool) == [1])
     wait_for(lambda: spool.figures().trouble is None)
+
+
+def test_refusal_in_half_a_surrogate_pair_is_kept_and_the_spool_lives_on(
+    make_spool: MakeSpool, tmp_path: Path
+) -> None:
+    spool = make_spool()
+    spool.put(reading(0), 0)
+    assert spool.flush(10)
+    batch = spool.take(10, 10**6)
+    assert batch is not None
+    spool.settle(batch, 1, {1: Refusal("\ud800", "expected NUMBER, not '\ud83d'")})
+    assert spool.flush(10)
+    with sqlite3.connect(tmp_path / "spool.db") as db:
+        found = db.execute("SELECT code, message FROM dead_letter").fetchall()
+    db.close()
+    assert found == [("?", "expected NUMBER, not '?'")]

@@ -270,3 +270,12 @@ def test_memory_holds_no_more_commands_than_the_file(open_file: Open) -> None:
     assert list(file.journal) == [f"c{n}" for n in range(600, 2600)]
     file.close()
     assert open_file().journal == file.journal
+
+
+def test_journal_keeps_as_many_commands_however_often_each_is_noted(open_file: Open) -> None:
+    file = open_file()
+    for number in range(1000):
+        for state in ("accepted", "done", "failed"):
+            file.commit(Work(commands=[JournalEntry(f"c{number}", state)]))
+    file.close()
+    assert len(open_file().journal) == 1000

@@ -39,6 +39,15 @@ def test_lines_become_readings_and_a_wrong_one_is_told(bench: Bench, tmp_path: P
         assert running.figures.last_error == "2 columns, not 1: '1,2'"
 
 
+def test_line_that_nobody_can_read_does_not_hold_up_those_behind_it(
+    bench: Bench, tmp_path: Path
+) -> None:
+    text = '[[input]]\ntype = "file"\npath = "log"\nstart = "beginning"\ninterval = "10ms"\n'
+    (tmp_path / "log").write_text(f'{{"n": 1{"0" * 400}}}\n{{"n": 20}}\n')
+    with bench(text + '[[input.point]]\nkey = "n"\nscale = 0.1\n') as running:
+        assert running.wait_for_values(1) == [{"n": 2.0}]
+
+
 def test_a_restarted_input_goes_on_where_its_readings_end(bench: Bench, tmp_path: Path) -> None:
     log, shelf = tmp_path / "readings.csv", Shelf()
     with bench(NUMBERS, shelf) as running:

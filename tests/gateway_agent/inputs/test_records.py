@@ -100,6 +100,15 @@ def test_elements_without_any_wanted_value_are_left_out() -> None:
         parse('{"b": 2}', point=point)
 
 
+def test_text_that_breaks_its_reader_is_only_a_wrong_text() -> None:
+    scaled = (KeyPoint(key="a", scale=0.1),)
+    with pytest.raises(ValueError, match="too large for a number"):
+        parse(f'{{"a": 1{"0" * 400}}}', point=scaled)
+    assert parse(f'[{{"a": 1{"0" * 400}}}, {{"a": 2}}]', point=scaled) == [{None: {"a": 0.2}}]
+    with pytest.raises(ValueError, match="field limit"):
+        parse(f'1,"{"x" * 140_000}', format="csv", columns=("a", "b"))
+
+
 def test_text_is_a_number_only_where_the_format_has_no_numbers() -> None:
     assert parse('{"a": "7"}') == [{None: {"a": "7"}}]
     assert parse('{"a": "7"}', point=(KeyPoint(key="a", datatype="number"),)) == [{None: {"a": 7}}]
