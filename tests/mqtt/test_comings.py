@@ -129,6 +129,25 @@ def test_key_that_is_changed_while_its_client_comes_in_is_disconnected(
         assert wire.take(Disconnect, 1)[0].reason is Reason.ADMINISTRATIVE_ACTION
 
 
+def test_will_is_done_when_the_catalog_has_time(hasty: MqttServer) -> None:
+    key = hasty.add_key("alice")
+    topic = f"wotkit/{key.key_id}/status"
+    with MqttWire(hasty.mqtt_port, V5) as wire, MqttWire(hasty.mqtt_port, V5) as other:
+        other.connect(key, "other")
+        wire.connect(key, "gw", will=Will(topic, b"offline", 1))
+        with busy_catalog(hasty):
+            wire.socket.close()
+            time.sleep(1)
+        wait_until(lambda: said(hasty, key) == ["offline"], 10, "its will is done")
+
+
+def said(server: MqttServer, key: Key) -> list[str]:
+    """What gateways of a key have said of themselves."""
+    with sqlite3.connect(f"file:{server.data}/catalog.db?mode=ro", uri=True) as connection:
+        query = "SELECT payload FROM mqtt_status WHERE key_id = ?"
+        return [payload for (payload,) in connection.execute(query, (key.key_id,))]
+
+
 def test_status_that_was_taken_back_is_not_kept(server: MqttServer) -> None:
     key = server.add_key("alice")
     topic = f"wotkit/{key.key_id}/status"

@@ -231,8 +231,8 @@ class ChangeWatch:
         """Return the number that is raised by every change to a cached table."""
         (version,) = self._execute("PRAGMA data_version").fetchone()
         if version != self._version:
-            self._version = version
             (self.seen,) = self._execute(self._question).fetchone()
+            self._version = version  # not before: what could not be read is asked for again
         return self.seen
 
     def close(self) -> None:

@@ -59,7 +59,9 @@ def open_session(
     if clean:
         changed(MqttSession.delete().where(own))
     else:
-        found = rows(MqttSession.select(MqttSession.id, MqttSession.ends).where(own))
+        # what is not to be kept ends with its connection, also with one that is taken over
+        kept = own & (MqttSession.expiry_seconds > 0)
+        found = rows(MqttSession.select(MqttSession.id, MqttSession.ends).where(kept))
         for session_id, ends in found:
             if ends is None or ends > now:
                 this = MqttSession.id == session_id

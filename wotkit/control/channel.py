@@ -233,9 +233,9 @@ class Channel:
         if self._stopping or not (self._waiting or self._following):
             self._watching = False
             return
+        asyncio.get_running_loop().call_later(WATCH_SECONDS, self._look_around)
         if self._watch.revision() > self._seen and self._catching_up is None:
             self._catching_up = asyncio.create_task(self._catch_up())
-        asyncio.get_running_loop().call_later(WATCH_SECONDS, self._look_around)
 
     async def _catch_up(self) -> None:
         """Wake whoever another process has sent messages to."""

@@ -101,7 +101,7 @@ class Admission:
         if packet.will is not None and publishable(arrival.key_id, packet.will.topic) is None:
             connection.refuse(Reason.NOT_AUTHORIZED, "the will's topic is not the key's")
             return
-        async with self._door(arrival.client):
+        async with self.door(arrival.client):
             if connection.is_open():
                 await self._let_in(arrival)
 
@@ -115,7 +115,7 @@ class Admission:
         """
         service = self._service
         while True:
-            async with self._door(client):
+            async with self.door(client):
                 now = service.clients.get(client)
                 if now is not None and now.session is not None and now.session.row == row:
                     return
@@ -128,7 +128,8 @@ class Admission:
                     return
             await asyncio.sleep(seconds)
 
-    def _door(self, client: tuple[str, str]) -> asyncio.Lock:
+    def door(self, client: tuple[str, str]) -> asyncio.Lock:
+        """Return what is held while it changes which session is a client's."""
         return self._doors.setdefault(client, asyncio.Lock())
 
     async def _verify(self, packet: Connect, address: str) -> Verified:

@@ -47,6 +47,8 @@ FIRST_PACKET_BYTES: Final = 65_536
 """The largest packet of who has not said who it is."""
 GRACE: Final = 1.5
 """How many times its keep-alive a client may be silent (section 3.1.2.10)."""
+CLOSING_SECONDS: Final = 1.0
+"""How long the client may take to read the rest before it is cut off."""
 
 _log: Final = logging.getLogger(__name__)
 _PING: Final = encode(PingResp(), Version.V311)
@@ -102,6 +104,8 @@ class Connection(asyncio.Protocol):
         self._held = False
         self.max_outgoing: int | None = None
         """The largest packet that the client takes, in bytes; None: it has not said."""
+        self.explains = True
+        """Whether the client wants to know why it is refused something (section 3.1.2.11.7)."""
         self.closing = False
         self.ended = "lost"
         """Why it has ended, for those who count; without a word, if nothing else is known."""
@@ -205,6 +209,7 @@ class Connection(asyncio.Protocol):
         self._decoder.max_packet = settings.max_packet_bytes
         self._silence = keep_alive * GRACE
         self.max_outgoing = connect.properties.maximum_packet_size
+        self.explains = connect.properties.request_problem_information is not False
         self._publishes = Publishes(self._service, self, holder, session)
         if self._timer is not None:
             self._timer.cancel()
@@ -224,7 +229,7 @@ class Connection(asyncio.Protocol):
             properties = DisconnectProperties(reason_string=why or None)
             self.send(Disconnect(reason, properties))
         self.transport.close()
-        self._loop.call_later(1.0, self.abort)
+        self._loop.call_later(CLOSING_SECONDS, self.abort)
 
     def abort(self) -> None:
         """Close at once."""
@@ -279,7 +284,7 @@ class Connection(asyncio.Protocol):
         except Exception:  # noqa: BLE001  # one connection ends, the others go on
             _log.exception("a packet from %s could not be handled", self.address)
             self.end(Reason.UNSPECIFIED_ERROR)
-            self._loop.call_later(1.0, self.abort)
+            self._loop.call_later(CLOSING_SECONDS, self.abort)
         self._worker = None
         self._run()
         self.throttle()
@@ -333,6 +338,7 @@ class Connection(asyncio.Protocol):
         self.closing = True
         self.ended = "client"
         self.transport.close()
+        self._loop.call_later(CLOSING_SECONDS, self.abort)  # it may not read what waits for it
 
     def _fail(self, error: CodecError) -> None:
         """End the connection for what the client sent."""

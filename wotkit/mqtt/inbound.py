@@ -7,13 +7,15 @@ not be acknowledged.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import msgspec
+from msgspec import Meta
 
 from wotkit import strict_json
 from wotkit.catalog import commands, gateway_reports, gateways
 from wotkit.catalog.identity import CONTROL, WRITE
+from wotkit.catalog.references import LARGEST_ID
 from wotkit.errors import MalformedBody, TooLarge, ValidationFailed
 from wotkit.ingest.formats.gateway import GatewayBatch, answer_of, sequence_of
 from wotkit.ingest.formats.readings import of_item
@@ -39,7 +41,7 @@ _JSON_BEGINS: Final = b'{["'
 class Result(msgspec.Struct, frozen=True):
     """What a gateway says of a command."""
 
-    id: int
+    id: Annotated[int, Meta(ge=0, le=LARGEST_ID)]
     state: str
     detail: str = ""
 

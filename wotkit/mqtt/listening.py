@@ -138,6 +138,7 @@ class Listening:
         service = self._make()
         await service.begin()
         loop = asyncio.get_running_loop()
+        seconds = self._settings.connect_seconds
         for each in self._bound:
             context = tls_context(self._settings) if each.tls else None
             self._servers.append(
@@ -145,6 +146,7 @@ class Listening:
                     lambda: Connection(service),
                     sock=each.socket.dup(),
                     ssl=context,
+                    ssl_handshake_timeout=None if context is None else seconds,
                     backlog=self._settings.backlog,
                 )
             )

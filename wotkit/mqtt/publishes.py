@@ -169,7 +169,9 @@ class Publishes:
             return
         self.submit()
         kind = PubAck if packet.qos == 1 else PubRec
-        properties = AckProperties(reason_string=why or None, user_properties=user)
+        properties = AckProperties()
+        if self._connection.explains:
+            properties = AckProperties(reason_string=why or None, user_properties=user)
         answer = kind(packet.packet_id, reason, properties)
         place = self._acknowledgements.place()
         most = self._connection.max_outgoing
@@ -229,12 +231,12 @@ class Publishes:
         """Take a message for which something has to be waited for."""
         since = self._connection.heard
         while True:
-            identity = self._service.holders.current(self._holder)
-            if identity is None:
-                identity = await self._service.holders.renew(self._holder)
-                if identity is None:
-                    return
             try:
+                identity = self._service.holders.current(self._holder)
+                if identity is None:
+                    identity = await self._service.holders.renew(self._holder)
+                    if identity is None:
+                        return
                 await self._store(identity, packet, topic)
             except (RateLimited, Overloaded, StoreUnavailable) as error:
                 if self._connection.lost:

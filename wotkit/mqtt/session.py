@@ -77,7 +77,8 @@ class Session:
         self._live: dict[str, tuple[Stream, asyncio.Task[None]]] = {}
         self.no_local: set[Kind] = set()
         """What the client is not to get of what it has published itself ([MQTT-3.8.3-3])."""
-        self._commands_qos = 0
+        self._commands: dict[str, int] = {}
+        """The QoS with which each filter of commands is subscribed to."""
         self._last_command = 0
         self._earlier: set[int] = set()
         """Commands before the last one that a new subscription asks for."""
@@ -160,6 +161,8 @@ class Session:
             return Reason.NOT_AUTHORIZED
         if topic.kind is Kind.COMMANDS:
             row = await self._need_row()
+            if row is None:
+                return Reason.NOT_AUTHORIZED
             earlier = await self._service.catalog.writing(
                 mqtt_sessions.subscribe_commands, identity, row, topic_filter, topic.sensor, qos
             )
@@ -173,12 +176,14 @@ class Session:
         return Reason(qos)
 
     async def _begin(self, identity: Identity, topic: Topic, topic_filter: str, qos: int) -> None:
+        if not self._connection.is_open():
+            return  # what follows the session is another connection by now
         self._end(topic_filter)
         self._granted.pop(topic_filter, None)
         if topic.kind is Kind.LIVE:
             await self._follow(identity, topic_filter, topic)
         elif topic.kind is Kind.COMMANDS:
-            self._commands_qos = max(self._commands_qos, qos)
+            self._commands[topic_filter] = qos
             assert self.row is not None
             self._service.channel.follow(self.row, self.deliver)
         else:
@@ -189,8 +194,9 @@ class Session:
         """End what runs for a filter."""
         live = self._live.pop(topic_filter, None)
         if live is not None:
-            live[0].leave()
+            live[0].close()  # a task that has not begun would not
             live[1].cancel()
+        self._commands.pop(topic_filter, None)
         topic = subscribable(self._key_id, topic_filter)
         if topic is not None and topic.kind not in {Kind.LIVE, Kind.COMMANDS}:
             self._kinds.pop(topic.kind, None)
@@ -207,14 +213,20 @@ class Session:
             if found is not None and found[0]:  # an empty one takes it back ([MQTT-3.3.1-6])
                 self.send(Kind.STATUS, found[0].encode(), retain=True)
 
-    async def _need_row(self) -> int:
-        """Return the row of the session, which may have needed none before."""
+    async def _need_row(self) -> int | None:
+        """Return the row of the session, which may have needed none before.
+
+        None when the client has come again: the row of that session is not for this one.
+        """
         if self.row is None:
-            settings = self._service.settings
-            opened = await self._service.catalog.writing(
-                _open, self._key_id, self.client_id, self.expiry, settings.max_sessions_per_key
-            )
-            self.row = opened.id
+            most = self._service.settings.max_sessions_per_key
+            async with self._service.admission.door((self._key_id, self.client_id)):
+                if not self._connection.is_open():
+                    return None
+                opened = await self._service.catalog.writing(
+                    _open, self._key_id, self.client_id, self.expiry, most
+                )
+                self.row = opened.id
         return self.row
 
     # What the client gets
@@ -285,6 +297,10 @@ class Session:
             loop.call_later(error.retry_after or RETRY_SECONDS, self.deliver)
         finally:
             self._delivering = None
+
+    @property
+    def _commands_qos(self) -> int:
+        return max(self._commands.values(), default=0)
 
     @property
     def _room(self) -> int:

@@ -6,12 +6,14 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from wotkit.errors import WotkitError
+from wotkit.errors import Overloaded, RateLimited, StoreUnavailable, WotkitError
 from wotkit.mqtt.topics import Kind, publishable
 
 if TYPE_CHECKING:
     from wotkit.mqtt.connection import Connection
     from wotkit.mqtt.service import Service
+
+RETRY_SECONDS: Final = 1.0
 
 _log: Final = logging.getLogger(__name__)
 
@@ -26,12 +28,12 @@ class Wills:
     def leave(self, connection: Connection, client: tuple[str, str], delay: float) -> None:
         """Do what a client that has gone left as its will, at once or after so many seconds."""
         if not delay:
-            self._service.later(self._publish(connection))
+            self._service.later(self._publish_surely(connection, client))
             return
 
         def publish() -> None:
             self._waiting.pop(client, None)
-            self._service.later(self._publish(connection))
+            self._service.later(self._publish_surely(connection, client))
 
         timer = asyncio.get_running_loop().call_later(delay, publish)
         self._waiting[client] = timer, connection
@@ -63,15 +65,33 @@ class Wills:
     def end(self) -> None:
         """Do now all that was to wait."""
         waiting, self._waiting = self._waiting, {}
-        for timer, connection in waiting.values():
+        for client, (timer, connection) in waiting.items():
             timer.cancel()
-            self._service.later(self._publish(connection))
+            self._service.later(self._publish_surely(connection, client))
 
     def _withdraw(self, client: tuple[str, str]) -> Connection | None:
         timer, connection = self._waiting.pop(client, (None, None))
         if timer is not None:
             timer.cancel()
         return connection
+
+    async def _publish_surely(self, connection: Connection, client: tuple[str, str]) -> None:
+        """Do what a will says, again and again while there is no time for it.
+
+        Once the client is here again, what it says itself counts.
+        """
+        will = connection.will
+        while will is not None:
+            try:
+                await self._publish(connection)
+            except (RateLimited, Overloaded, StoreUnavailable) as error:
+                _log.warning("the will of a client is not done yet: %s", error)
+                await asyncio.sleep(error.retry_after or RETRY_SECONDS)
+            else:
+                return
+            if client in self._service.clients:
+                return
+            connection.will = will
 
     async def _publish(self, connection: Connection) -> None:
         will, holder = connection.will, connection.holder
