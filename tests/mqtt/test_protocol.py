@@ -508,7 +508,7 @@ def test_new_subscription_gets_what_was_sent_before_the_last_command(server: Mqt
         wait_until(lambda: server.waiting_commands() == 0, 5, "noted")
 
 
-def test_command_larger_than_the_client_takes_is_not_sent(server: MqttServer) -> None:
+def test_command_larger_than_the_client_takes_is_not_sent_and_not_kept(server: MqttServer) -> None:
     key = server.add_key("alice")
     with MqttWire(server.mqtt_port, V5) as wire:
         wire.connect(key, "gw", properties=ConnectProperties(maximum_packet_size=300))
@@ -517,6 +517,8 @@ def test_command_larger_than_the_client_takes_is_not_sent(server: MqttServer) ->
         command(server, 2)
         got = wire.next()
         assert number_of(got) == 2
+        wire.send(PubAck(got.packet_id))
+        wait_until(lambda: server.waiting_commands() == 0, 5, "none takes the room of others")
 
 
 # Sessions

@@ -342,7 +342,11 @@ class Session:
             self._commands_qos,
             properties=PublishProperties(message_expiry_interval=left),
         )
-        if self._publish(message, command.id) and not self._commands_qos and self.row is not None:
+        done = not self._commands_qos
+        if not self._publish(message, command.id):
+            # too large for the client: it counts as sent ([MQTT-3.1.2-25]), if it does not expire
+            done = command.expires is None and self._connection.is_open()
+        if done and self.row is not None:
             self._service.acknowledge(self.row, command.id)
 
     def _publish(self, message: Publish, command: int | None = None) -> bool:
