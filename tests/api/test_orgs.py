@@ -203,3 +203,19 @@ def test_wrong_credentials_are_401_also_where_everybody_may_ask(client: Any) -> 
 )
 def test_other_methods_are_405(client: Any, method: str, path: str) -> None:
     client.error(client.call(method, path, "admin"), 405)
+
+
+def test_who_leaves_follows_the_private_sensors_of_the_org_no_more(client: Any) -> None:
+    client.make_sensor("shed", owner="garden")
+    client.make_sensor("gate", owner="garden", visibility="PUBLIC")
+    for name in ("shed", "gate"):
+        for follower in ("alice", "bobby"):
+            answer = client.call("PUT", f"subscribe/garden.{name}", follower)
+            assert answer.status_code == 204
+    answer = client.call("DELETE", "orgs/garden/members", "admin", json=["bobby"])
+    assert answer.status_code == 204
+    followers = {
+        name: client.get(f"sensors/garden.{name}", "alice").json()["subscriberNames"]
+        for name in ("shed", "gate")
+    }
+    assert followers == {"shed": ["alice"], "gate": ["alice", "bobby"]}

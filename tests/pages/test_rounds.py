@@ -242,3 +242,19 @@ def test_every_way_of_the_bar_is_taken_by_a_finger(chromium: Browser, site: Serv
             way.tap()
             alice.page.wait_for_url(f"**{to}**")
             assert alice.width() <= PHONE["width"], name
+
+
+def test_form_is_sent_once_however_often_its_button_is_pressed(alice: Visitor) -> None:
+    alice.open("/account/keys/new")
+    alice.fill("Name", "pressed")
+    # counts what would be sent, and lets nothing be: an answer would end the page
+    alice.page.evaluate(
+        "() => { window.count = 0; window.addEventListener('submit', (event) => {"
+        " if (!event.defaultPrevented) window.count += 1; event.preventDefault(); }); }"
+    )
+    for _ in range(3):
+        alice.press("Make the key")
+    assert alice.page.evaluate("window.count") == 1
+    alice.page.evaluate("window.dispatchEvent(new Event('pageshow'))")  # came back to it
+    alice.press("Make the key")
+    assert alice.page.evaluate("window.count") == 2

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from wotkit.web.pages.page import local_path
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import httpx
 
 PAGES = ["/", "/login", "/forgotten", "/apps"]
 PRIVATE = ["/account", "/account/password", "/account/sessions", "/account/keys", "/account/apps"]
@@ -52,6 +55,42 @@ def test_log_in_leads_on_with_a_new_session_and_log_out_ends_it(browser: Browser
     assert browser.submit("/logout").status_code == 303
     browser.http.cookies.set("wotkit_session", kept)
     assert browser.get("/account").status_code == 303
+
+
+def test_login_form_of_another_tab_says_that_one_is_logged_in(browser: Browser) -> None:
+    token = token_of(browser.get("/login"))  # of both tabs
+    fields = {"username": "alice", "password": PASSWORD}
+    assert browser.post("/login", csrf=token, **fields).status_code == 303
+    answer = browser.post("/login", csrf=token, **fields)
+    assert answer.status_code == 403
+    assert "You are logged in already, as alice" in text_of(answer)
+
+
+def test_login_form_that_lost_its_cookie_is_shown_again_and_works_then(browser: Browser) -> None:
+    token = token_of(browser.get("/login"))
+    browser.http.cookies.clear()
+    browser.get("/login")  # another tab
+    fields = {"username": "alice", "password": PASSWORD, "next": "/account/keys"}
+    answer = browser.post("/login", csrf=token, **fields)
+    assert answer.status_code == 403
+    assert "please try once more" in text_of(answer)
+    assert PASSWORD not in answer.text
+    answer = browser.post("/login", csrf=token_of(answer), **fields)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/account/keys")
+
+
+def test_logging_out_in_a_second_tab_is_no_error(alice: Browser) -> None:
+    token = token_of(alice.get("/logout"))
+    assert alice.post("/logout", csrf=token).status_code == 303
+    answer = alice.post("/logout", csrf=token)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert "You are logged out." in alice.get("/").text
+
+
+def token_of(page: httpx.Response) -> str:
+    found = re.search(r'name="csrf" value="(\w+)"', page.text)
+    assert found is not None, page.text
+    return found[1]
 
 
 @pytest.mark.parametrize("name", ["alice", "nobody-here"])
@@ -134,6 +173,9 @@ def test_taken_name_is_said_beside_the_form(data: Path) -> None:
         answer = server.browser().submit("/register", username="alice", password=PASSWORD)
         assert answer.status_code == 400
         assert 'value="alice"' in answer.text
+        wrong = re.search(r'id="username-wrong">([^<]+)<', answer.text)
+        assert wrong is not None
+        assert wrong[1] == "A user or an organization has this name already."
 
 
 def test_password_link_works_once_and_ends_sessions(server: Server, alice: Browser) -> None:

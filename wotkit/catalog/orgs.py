@@ -10,7 +10,16 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from wotkit.catalog import accounts, audit, sensors
 from wotkit.catalog.bulk import containing
-from wotkit.catalog.models import Account, Member, Org, Sensor, User, changed, rows
+from wotkit.catalog.models import (
+    Account,
+    Member,
+    Org,
+    Sensor,
+    Subscription,
+    User,
+    changed,
+    rows,
+)
 from wotkit.catalog.references import is_id
 from wotkit.errors import CannotPerform, ExtraneousField, NotFound, ValidationFailed
 
@@ -198,15 +207,21 @@ def add_members(reference: str, usernames: Collection[str], actor: Actor) -> Non
 def remove_members(reference: str, usernames: Collection[str], actor: Actor) -> None:
     """End memberships; names of others are ignored.
 
+    Who leaves follows the private sensors of the organization no more.
+
     Raises:
         NotFound: there is no such organization.
         CannotPerform: no ADMIN would be left; nothing is changed.
     """
     org = get(reference)
-    leaving = (Member.org == org.id) & Member.user.in_(list(_user_ids(usernames).values()))
+    users = list(_user_ids(usernames).values())
     before = _admins(org)
-    if changed(Member.delete().where(leaving)):
+    if changed(Member.delete().where((Member.org == org.id) & Member.user.in_(users))):
         _check_admin_left(org, before)
+        # they can see these no more, and so could not unsubscribe either
+        hidden = (Sensor.owner == org.id) & (Sensor.visibility != sensors.PUBLIC)
+        unseen = Subscription.sensor.in_(Sensor.select(Sensor.id).where(hidden))
+        changed(Subscription.delete().where(Subscription.user.in_(users) & unseen))
         audit.record(actor, "org.leave", org.name, usernames=sorted(usernames))
 
 

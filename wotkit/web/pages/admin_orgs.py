@@ -14,7 +14,7 @@ from wotkit.errors import (
     ValidationFailed,
 )
 from wotkit.web.pages.admin_home import PAGE_SIZE, asked, listing
-from wotkit.web.pages.page import Page, identity_of, problems_of
+from wotkit.web.pages.page import TAKEN, Page, identity_of, problems_of
 
 if TYPE_CHECKING:
     import falcon.asgi
@@ -65,7 +65,7 @@ class NewOrgPage(Page):
         except (ValidationFailed, AlreadyExists) as error:
             wrong = _wrong(error)
             if isinstance(error, AlreadyExists):
-                wrong = {"name": "A user or an organization has this name already."}
+                wrong = {"name": TAKEN}
             self.show(
                 req,
                 resp,

@@ -10,7 +10,7 @@ from wotkit.catalog.users import NewUser, UserChange
 from wotkit.errors import AlreadyExists, CannotPerform, InvalidObject, MalformedBody
 from wotkit.web.pages.account import time_zones
 from wotkit.web.pages.admin_home import PAGE_SIZE, asked, listing
-from wotkit.web.pages.page import Page, problems_of
+from wotkit.web.pages.page import TAKEN, Page, problems_of
 
 if TYPE_CHECKING:
     import falcon.asgi
@@ -76,7 +76,7 @@ class NewUserPage(Page):
     ) -> None:
         wrong = {} if error is None else _wrong(error)
         if isinstance(error, AlreadyExists):
-            wrong = {"username": "A user or an organization has this name already."}
+            wrong = {"username": TAKEN}
         self.show(
             req,
             resp,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from peewee import fn
 
@@ -12,9 +12,16 @@ from wotkit.catalog import audit, links, logins, sessions, users
 from wotkit.catalog.audit import Actor
 from wotkit.catalog.models import Account, User, rows
 from wotkit.catalog.users import NewUser
-from wotkit.errors import CannotPerform, NotFound, TooManyLogins, Unauthenticated, WotkitError
+from wotkit.errors import (
+    AlreadyExists,
+    CannotPerform,
+    NotFound,
+    TooManyLogins,
+    Unauthenticated,
+    WotkitError,
+)
 from wotkit.web.pages.authorize import targets_after_login
-from wotkit.web.pages.page import Page, local_path, problems_of
+from wotkit.web.pages.page import TAKEN, Page, local_path, problems_of, read_form
 from wotkit.web.pages.password_mail import known_address, send_password_link
 
 if TYPE_CHECKING:
@@ -22,6 +29,8 @@ if TYPE_CHECKING:
 
     from wotkit.web.pages.page import Form, Visitor
 
+_WRONG: Final = "The name or the password is wrong."
+_STALE: Final = "The page was from before; please try once more. Cookies must be allowed."
 _SAME_ANSWER = "If there is such an account with an e-mail address, a link is on its way to it."
 
 
@@ -41,29 +50,49 @@ class LoginPage(Page):
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Sign in and go on, or say that it did not work, but not why."""
         visitor = await self.visitor(req)
-        form = await self.form(req, visitor)
+        form = await read_form(req)
         onward = local_path(form["next"] or "/")
+        try:
+            await self.check(form, visitor)
+        except CannotPerform:
+            if visitor.session is not None:
+                raise CannotPerform(
+                    f"You are logged in already, as {visitor.username}; in another tab, perhaps."
+                ) from None
+            await self._again(req, resp, visitor, form, onward, _STALE, 403)
+            return
         began = times.now()
         try:
             identity = await self.site.authenticator.verify(
                 form["username"].lower(), form.raw("password"), visitor.address
             )
         except Unauthenticated:
-            wrong = {"": "The name or the password is wrong."}
-            values = {**form.values(), "next": onward}
-            self.show(
-                req,
-                resp,
-                "login.html",
-                visitor,
-                status=401,
-                form_targets=await targets_after_login(self, req, onward),
-                values=values,
-                wrong=wrong,
-            )
+            await self._again(req, resp, visitor, form, onward, _WRONG, 401)
             return
         await self.sign_in(req, resp, identity.user_id, since=began)
         self.lead(resp, onward)
+
+    async def _again(
+        self,
+        req: falcon.asgi.Request,
+        resp: falcon.asgi.Response,
+        visitor: Visitor,
+        form: Form,
+        onward: str,
+        why: str,
+        status: int,
+    ) -> None:
+        """Show the form once more."""
+        self.show(
+            req,
+            resp,
+            "login.html",
+            visitor,
+            status=status,
+            form_targets=await targets_after_login(self, req, onward),
+            values={**form.values(), "next": onward},
+            wrong={"": why},
+        )
 
 
 class LogoutPage(Page):
@@ -77,11 +106,11 @@ class LogoutPage(Page):
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """End the session."""
         visitor = await self.visitor(req)
+        if visitor.session is None:  # it ended by itself, or in another tab
+            self.lead(resp, "/", "You are logged out.")
+            return
         form = await self.form(req, visitor)
-        if visitor.session is not None:
-            await self.catalog.writing(
-                sessions.close, visitor.session.user_id, visitor.session.hash
-            )
+        await self.catalog.writing(sessions.close, visitor.session.user_id, visitor.session.hash)
         self.sign_out(resp)
         self.lead(resp, local_path(form["next"] or "/"), "You are logged out.")
 
@@ -113,6 +142,13 @@ class _NewUserPage(Page):
         )
 
 
+def _wrong(error: WotkitError) -> dict[str, str]:
+    """Return what is wrong with a new user, by the names of the form's fields."""
+    if isinstance(error, AlreadyExists):
+        return {"username": TAKEN}
+    return problems_of(error)
+
+
 def _create(user: NewUser, actor: Actor, *, purpose: str = "", secret_hash: str = "") -> int:
     if purpose and not links.use(secret_hash, purpose):
         raise NotFound("This link was used already, or its time is over.")
@@ -141,7 +177,6 @@ class RegisterPage(_NewUserPage):
         try:
             user_id = await self.make(form, visitor, **link)
         except WotkitError as error:
-            wrong = problems_of(error)
             self.show(
                 req,
                 resp,
@@ -149,7 +184,7 @@ class RegisterPage(_NewUserPage):
                 visitor,
                 status=400,
                 values=form.values(),
-                wrong=wrong,
+                wrong=_wrong(error),
                 heading="Register",
             )
             return
@@ -205,7 +240,7 @@ class FirstAdminPage(_NewUserPage):
                 visitor,
                 status=400,
                 values=form.values(),
-                wrong=problems_of(error),
+                wrong=_wrong(error),
                 heading="Create the administrator",
             )
             return

@@ -34,6 +34,7 @@ FORM_BYTES: Final = 65_536
 """Bytes a posted form may have."""
 FORM_FIELDS: Final = 500
 _TOKEN_LENGTH: Final = 100
+TAKEN: Final = "A user or an organization has this name already."
 
 
 class GoElsewhere(Exception):
@@ -177,6 +178,15 @@ class Page:
                 role ended while the form was on its way, which may be as slow as its sender likes.
         """
         form = await read_form(req)
+        await self.check(form, visitor)
+        return form
+
+    async def check(self, form: Form, visitor: Visitor) -> None:
+        """Check a form that was read, as :meth:`form` does.
+
+        Raises:
+            CannotPerform: it is not of one of our pages, shown to this visitor.
+        """
         if visitor.session is not None:
             now = await self.catalog.reading(self.present, visitor.session)
             if visitor.session.admin and not now.admin:
@@ -186,7 +196,6 @@ class Page:
                 "the form is not of your present session; go back, reload the page and send it "
                 "again. Cookies must be allowed."
             )
-        return form
 
     def present(self, session: SessionRow) -> Identity:
         """Return who is signed in, as it is now; part of a unit of work.

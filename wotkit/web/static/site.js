@@ -23,5 +23,21 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
   });
 }
 
+// A form is sent once, however often its button is pressed; the second answer would be the one
+// that is shown: of a key that has another password, or of a name that is taken now.
+let sent = null;
+const forget = () => { sent = null; };
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post") return;
+  if (form === sent) {
+    event.preventDefault();
+    return;
+  }
+  sent = form;
+  setTimeout(forget, 5000);
+});
+window.addEventListener("pageshow", forget);
+
 // After a form that did not work, what is wrong is read out first.
 document.getElementById("wrong")?.focus();
