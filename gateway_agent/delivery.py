@@ -68,21 +68,26 @@ class Delivery:
         """How the actuators are doing now."""
         return [] if self._commands is None else self._commands.figures()
 
-    def stop_commands(self, timeout: float) -> None:
-        """Take no more commands, and take the safe states, while results can still be told."""
-        if self._commands is not None and not self._commands.stop(timeout):
-            self._log.error("an actuator hangs, its safe state was not taken")
+    def stop_commands(self, timeout: float) -> bool:
+        """Take no more commands, and take the safe states, while results can still be told.
+
+        False when a device hangs; it may be waited for again.
+        """
+        return self._commands is None or self._commands.stop(timeout)
 
     def stop_sending(self) -> None:
         """Say goodbye, and send what waits until there is trouble or 3 s are over."""
         self._reporter.stop(_REPORTER_TIMEOUT)
         if not self.sender.stop(_SENDER_TIMEOUT):
             self._log.warning("sender is still waiting for an answer, its readings stay spooled")
+            if self._link is not None:  # else it would fight its successor for the client id
+                self._link.stop(_REPORTER_TIMEOUT)
 
     def replace_actuators(self, config: Config, timeout: float) -> None:
         """Go on with the actuators of another configuration, whose `[platform]` is the same."""
         before = self._commands
-        self.stop_commands(timeout)
+        if not self.stop_commands(timeout):
+            self._log.error("an actuator hangs, its safe state was not taken")
         self._config = config
         self._commands = self._make_commands()
         if self._commands is not None:

@@ -37,6 +37,8 @@ _PUBLISH_EVERY: Final = 5.0
 _INPUTS_TIMEOUT: Final = 2.0
 _FLUSH_TIMEOUT: Final = 2.0
 _CLOSE_TIMEOUT: Final = 2.0
+_SAFE_TIMEOUT: Final = 5.0
+"""Seconds more for an actuator whose device was slow to answer."""
 _DISK_FULL_WAIT: Final = 5.0
 _START_TAKES: Final = 30.0
 """Seconds that a service manager is asked for again and again while the start waits for room."""
@@ -101,6 +103,12 @@ class Agent:
     def waiting(self) -> int:
         """How many readings wait to be sent."""
         return self._spool.figures().depth
+
+    @property
+    def spool_trouble(self) -> str | None:
+        """Why the spool could not be opened, so that nobody knows what waits; None if it could."""
+        figures = self._spool.figures()
+        return None if figures.stream else figures.trouble or "it was not opened"
 
     # -- wiring ---------------------------------------------------------------------------
 
@@ -187,12 +195,14 @@ class Agent:
         self._notifier.stopping()
         for each in self._inputs:
             each.stopping.set()
-        self._delivery.stop_commands(_INPUTS_TIMEOUT)
+        is_safe = self._delivery.stop_commands(_INPUTS_TIMEOUT)
         self._join(self._inputs)
         if not self._spool.flush(_FLUSH_TIMEOUT):
             self._log.error("spool cannot be written, readings in memory are lost")
         self._delivery.stop_sending()
         self._spool.close(_CLOSE_TIMEOUT)
+        if not is_safe and not self._delivery.stop_commands(_SAFE_TIMEOUT):
+            self._log.error("an actuator hangs, its safe state was not taken")
         self._stop_health()
         self._publish()
         self._log.info("stopped waiting=%d", self._spool.figures().depth)
@@ -300,7 +310,8 @@ class Agent:
         self._config, self._inputs = config, inputs
         self._timekeeper.wait = config.clock.wait
         if delivery is not None:
-            self._delivery.stop_commands(_INPUTS_TIMEOUT)
+            if not self._delivery.stop_commands(_INPUTS_TIMEOUT):
+                self._log.error("an actuator hangs, its safe state was not taken")
             self._delivery.stop_sending()
             self._delivery = delivery
             delivery.start()

@@ -79,6 +79,9 @@ class Actuator(ABC):
     def apply(self, value: Value) -> str:
         """Set it, and return what is worth telling. Raises whatever says why that failed."""
 
+    def interrupt(self) -> None:  # noqa: B027 - as open
+        """End the `apply` that goes on in another thread, if that can be: the agent stops."""
+
     def close(self) -> None:  # noqa: B027 - as open
         """Let go of the device."""
 

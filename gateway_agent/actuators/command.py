@@ -1,5 +1,6 @@
 """Programs as actuators: the value is one of their arguments, and no shell comes between."""
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -31,11 +32,17 @@ class CommandActuator(Actuator):
 
     def __init__(self, config: CommandConfig) -> None:
         self._config = config
+        self._interrupted = threading.Event()
 
     def apply(self, value: Value) -> str:
+        self._interrupted.clear()
         command = [argument.replace("{value}", str(value)) for argument in self._config.command]
-        output = run(command, self._config.folder, self._config.timeout, lambda: False)
+        config = self._config
+        output = run(command, config.folder, config.timeout, self._interrupted.is_set)
         return " ".join(output.split())[:_SHOWN]
+
+    def interrupt(self) -> None:
+        self._interrupted.set()
 
 
 KIND: Final = Kind(CommandConfig, CommandActuator)

@@ -38,9 +38,12 @@ def drain(config_file: Path, timeout: str) -> None:
 
     def is_over(most: float) -> bool:
         end = min(time.monotonic() + most, deadline)
-        while agent.waiting and time.monotonic() < end:
+        while is_waiting() and time.monotonic() < end:
             time.sleep(_STEP)
-        return not agent.waiting or time.monotonic() >= deadline
+        return not is_waiting() or time.monotonic() >= deadline
+
+    def is_waiting() -> bool:
+        return bool(agent.waiting or agent.spool_trouble)
 
     try:
         credentials = CredentialSource(os.environ, config.platform.credentials_file)
@@ -49,5 +52,8 @@ def drain(config_file: Path, timeout: str) -> None:
     except (SpoolLockedError, UnsuitableSpoolError, OSError) as error:
         click.echo(f"gateway-agent: {error}", err=True)
         raise SystemExit(1 if isinstance(error, SpoolLockedError) else EXIT_CONFIG) from error
+    if agent.spool_trouble is not None:
+        click.echo(f"gateway-agent: spool cannot be read: {agent.spool_trouble}", err=True)
+        raise SystemExit(1)
     click.echo(f"{agent.waiting} readings wait")
     raise SystemExit(0 if healthy and not agent.waiting else 1)

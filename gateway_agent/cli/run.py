@@ -2,7 +2,9 @@
 
 import logging
 import os
+import select
 import signal
+import socket
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +20,31 @@ from gateway_agent.spool import SpoolLockedError, UnsuitableSpoolError
 
 _STOP: Final = {signal.SIGTERM, signal.SIGINT}
 _HEARD: Final = {*_STOP, signal.SIGHUP}
+_MOST_SIGNALS: Final = 1024
+
+
+class Signals:
+    """Hears the signals that the agent obeys.
+
+    They are handled, not blocked: what is blocked is so for the programs too that inputs and
+    actuators start, which then could only be killed.
+    """
+
+    def __init__(self) -> None:
+        """To be made in the main thread, before any other starts."""
+        self._woken, waker = socket.socketpair()
+        self._waker = waker
+        for end in (self._woken, waker):
+            end.setblocking(False)
+        signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+        for number in _HEARD:
+            signal.signal(number, lambda *_: None)
+
+    def wait(self, seconds: float) -> set[int]:
+        """Those that have come, waiting at most so many seconds for the first."""
+        if not select.select([self._woken], [], [], max(0.0, seconds))[0]:
+            return set()
+        return set(self._woken.recv(_MOST_SIGNALS))
 
 
 @click.command(
@@ -33,15 +60,14 @@ def run(config_file: Path, *, verbose: bool) -> None:
     """
     config = load_or_exit(config_file)
     start_logging(logging.DEBUG if verbose else logging.INFO)
-    # Blocked before any thread starts, so that only stop_requested sees them.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
     watch = ConfigWatch(config_file)
+    signals = Signals()
 
     def stop_requested(seconds: float) -> bool:
-        heard = signal.sigtimedwait(_HEARD, seconds)
-        if heard is not None and heard.si_signo == signal.SIGHUP:
+        heard = signals.wait(seconds)
+        if signal.SIGHUP in heard:
             watch.ask()
-        return heard is not None and heard.si_signo in _STOP
+        return not _STOP.isdisjoint(heard)
 
     credentials = CredentialSource(os.environ, config.platform.credentials_file)
     try:

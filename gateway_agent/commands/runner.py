@@ -25,6 +25,9 @@ _SHOWN: Final = 200
 class Journal(Protocol):
     """Where it is written what became of commands: the spool."""
 
+    def wait_for_journal(self, timeout: float) -> bool:
+        """Wait until what is on disk is known; False when it is not in time."""
+
     def journal(self) -> Mapping[str, JournalEntry]:
         """What is on disk, by key."""
 
@@ -69,6 +72,9 @@ class ActuatorRunner:
         self._away_seconds = away_seconds
         self._waiting: queue.Queue[Command] = queue.Queue(_MOST_WAITING)
         self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._obeys = False
+        """Whether a command is being carried out, not a safe state."""
         self._is_open = False
         self._on_since: float | None = None
         self._owed: str | None = None
@@ -84,8 +90,11 @@ class ActuatorRunner:
         self._thread.start()
 
     def stop(self) -> None:
-        """Take the safe state and end; `join` waits for it."""
-        self._stopping.set()
+        """Take the safe state and end; `join` waits for it. A command that goes on is cut short."""
+        with self._lock:
+            self._stopping.set()
+            if self._obeys:
+                self._actuator.interrupt()
 
     def join(self, timeout: float) -> bool:
         """Wait for the thread; False if the device hangs."""
@@ -120,6 +129,10 @@ class ActuatorRunner:
     # -- commands -------------------------------------------------------------------------
 
     def _carry_out(self, command: Command) -> None:
+        if not self._journal.wait_for_journal(_JOURNAL_TIMEOUT):
+            self._finish(command.key, FAILED, "the journal cannot be read")
+            command.done()
+            return
         known = self._journal.journal().get(command.key)
         if known is not None:
             command.done()
@@ -147,11 +160,19 @@ class ActuatorRunner:
             self._act(command.key, value)
 
     def _act(self, key: str, value: Value) -> None:
+        with self._lock:
+            self._obeys = not self._stopping.is_set()
+        if not self._obeys:
+            self._finish(key, FAILED, "the agent stops")
+            return
         try:
             detail = self._apply(value)
         except Exception as error:  # noqa: BLE001 - a device may fail in any way
             self._finish(key, FAILED, _told(error))
             return
+        finally:
+            with self._lock:
+                self._obeys = False
         self._owed = None
         self._finish(key, DONE, detail)
 

@@ -95,13 +95,13 @@ class SpoolFile:
         """Totals since the file was made: committed, acknowledged, dead, `dropped_{reason}`."""
         path.parent.mkdir(parents=True, exist_ok=True)
         finish(path)
-        self._db = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
-        self._boots = rows.Boots(self._db)
         try:
-            self._prepare()
-        except BaseException:
-            self._db.close()
-            raise
+            self._open()
+        except (sqlite3.OperationalError, OSError) as error:
+            if not (self._ballast.is_held and is_disk_full(error, path)):
+                raise
+            self._ballast.release()  # the log needs room even where nothing is written
+            self._open()
         self._ballast.take()
         self._place = Place(path)
 
@@ -151,6 +151,16 @@ class SpoolFile:
             self._checkpoint("TRUNCATE")
         finally:
             self._db.close()
+
+    def _open(self) -> None:
+        path = self._path
+        self._db = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+        self._boots = rows.Boots(self._db)
+        try:
+            self._prepare()
+        except BaseException:
+            self._db.close()
+            raise
 
     def _prepare(self) -> None:
         db = self._db

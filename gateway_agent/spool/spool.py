@@ -84,6 +84,13 @@ class Spool:
             self._state.bookmarks[name] = self._state.pending.bookmarks[name] = value
             self._state.announce_work()
 
+    def wait_for_journal(self, timeout: float) -> bool:
+        """Wait at most `timeout` seconds until it can be read; False when the file is not open."""
+        with self._state.lock:
+            state = self._state
+            state.committed.wait_for(lambda: state.file is not None or state.closing, timeout)
+            return state.file is not None
+
     def journal(self) -> dict[str, JournalEntry]:
         """What became of commands, by their keys, as far as it is on disk."""
         with self._state.lock:
@@ -99,7 +106,8 @@ class Spool:
             self._state.pending.commands.append(entry)
             self._state.hurry = True
             self._state.announce_work()
-            return self._state.committed.wait_for(is_on_disk, timeout)
+            self._state.committed.wait_for(lambda: is_on_disk() or self._state.closing, timeout)
+            return is_on_disk()
 
     def count_drop(self, reason: str, count: int = 1) -> None:
         """Count readings that were lost before they came here."""

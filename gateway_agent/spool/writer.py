@@ -99,6 +99,8 @@ class SpoolWriter:
     def _is_due(self, work: Work) -> bool:
         if self._state.closing or len(self._state.queue) >= LARGEST_COMMIT or not work.is_empty:
             return True
+        if self._state.file is None:
+            return True  # what waits in it is to be sent, whether anything new comes or not
         if self._state.hurry and not self._state.is_idle():
             return True
         waiting = self._until_due()

@@ -1,5 +1,6 @@
 """The real agent process against the stand-in platform."""
 
+import json
 import signal
 import sqlite3
 import subprocess
@@ -169,3 +170,22 @@ def test_readings_behind_a_commit_survive_a_kill(
     spool.close()
     assert committed == [*range(1, len(committed) + 1)]
     assert committed
+
+
+def test_program_of_an_input_is_asked_to_end_before_it_is_killed(
+    write_config: WriteConfig, platform: StandInPlatform, tmp_path: Path
+) -> None:
+    code = (
+        "import signal, sys, time\n"
+        f"signal.signal(15, lambda *_: (open('{tmp_path}/ended', 'w').close(), sys.exit()))\n"
+        "print(1, flush=True)\n"
+        "time.sleep(60)"
+    )
+    command = json.dumps([sys.executable, "-c", code])
+    section = (
+        f'[[input]]\ntype = "command"\nmode = "stream"\nformat = "number"\ncommand = {command}'
+    )
+    with AgentProcess(write_config(section)) as agent:
+        agent.wait_until(lambda: platform.stored)
+        assert agent.stop() == 0
+    assert (tmp_path / "ended").exists()

@@ -9,6 +9,12 @@ from agent_broker import BehindBroker, Broker
 from agent_platform import StandInPlatform
 from agent_process import AgentProcess
 
+from gateway_agent.actuators.command import CommandActuator, CommandConfig
+from gateway_agent.commands.command import Command
+from gateway_agent.commands.runner import ActuatorRunner
+from gateway_agent.config import SpoolConfig
+from gateway_agent.spool import JournalEntry, Spool
+
 SIM = '[[input]]\ntype = "sim"\ninterval = "1s"\n'
 PUMP = """
 [[actuator]]
@@ -153,3 +159,49 @@ def test_safe_state_is_taken_when_the_platform_is_away(
         broker.stop()
         agent.wait_until(lambda: pump.states() == ["off", "on", "off"])
         agent.kill()
+
+
+def test_command_that_goes_on_at_the_end_gives_way_to_the_safe_state(
+    pump: Pump, behind: BehindBroker
+) -> None:
+    slow = pump.config('safe_state = "off"')
+    slow.write_text(slow.read_text().replace("sleep 0;", "[ $0 = off ] || sleep 8;"))
+    with AgentProcess(slow) as agent:
+        agent.wait_until(online(behind))
+        behind.command(1, "pump", {"state": "on"})
+        agent.wait_until(lambda: behind.states(1) == ["accepted"])
+        assert agent.stop() == 0
+    assert pump.states() == ["off", "off"]
+
+
+def test_command_is_not_repeated_while_the_journal_cannot_be_opened(tmp_path: Path) -> None:
+    def open_spool() -> Spool:
+        spool = Spool(SpoolConfig(path=tmp_path / "spool.db", commit_interval=0.01), "m1")
+        spool.start()
+        return spool
+
+    spool = open_spool()
+    assert spool.note_command(JournalEntry("7@x", "done"), 10)
+    spool.close()
+    (tmp_path / "spool.db").rename(tmp_path / "away")
+    (tmp_path / "spool.db").mkdir()
+    spool = open_spool()
+    told: list[JournalEntry] = []
+    config = CommandConfig(type="command", sensor="pump", command=("touch", f"{tmp_path}/acted"))
+    runner = ActuatorRunner(
+        config, CommandActuator(config), spool, report=told.append, away_seconds=lambda: 0.0
+    )
+    runner.start()
+    runner.submit(Command("7@x", "pump", {"state": "on"}, None, lambda: None))
+    time.sleep(0.3)
+    (tmp_path / "spool.db").rmdir()
+    (tmp_path / "away").rename(tmp_path / "spool.db")
+    deadline = time.monotonic() + 20
+    while not told:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    runner.stop()
+    assert runner.join(10)
+    spool.close()
+    assert told == [JournalEntry("7@x", "done")]
+    assert not (tmp_path / "acted").exists()

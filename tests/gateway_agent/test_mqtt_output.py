@@ -1,5 +1,6 @@
 """Delivery over a real mosquitto, and the change to HTTP and back."""
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from agent_broker import KEY_ID, BehindBroker, Broker
 from agent_platform import KEY, StandInPlatform
+from agent_process import AgentProcess
 
 from gateway_agent.backoff import Backoff
 from gateway_agent.clock import Stamp
@@ -236,3 +238,21 @@ class TestChange:
         behind.is_silent = False
         wait_for(lambda: gateway.flush(5) and gateway.figures().depth == 0)
         assert behind.platform.seqs() == [*range(1, 21)]
+
+
+def test_reload_with_a_platform_that_hangs_leaves_one_connection(
+    write_config: Callable[..., Path], behind: BehindBroker, broker: Broker
+) -> None:
+    behind.is_silent = True
+    sim = '[[input]]\ntype = "sim"\ninterval = "20ms"\n'
+    config = write_config(sim, platform_lines=f'mqtt = "{broker.url}"\ntimeout = "15s"')
+    with AgentProcess(config) as agent:
+        agent.wait_until(lambda: any('"online"' in status for status in behind.statuses))
+        time.sleep(0.5)
+        config.write_text(config.read_text().replace('timeout = "15s"', 'timeout = "14s"'))
+        agent.signal(signal.SIGHUP)
+        agent.wait_until(lambda: agent.says("platform_changed=True"))
+        assert agent.says("sender is still waiting for an answer")
+        time.sleep(3)
+        assert agent.log.read_text().count("connected broker=") == 2
+        agent.kill()

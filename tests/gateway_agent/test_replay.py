@@ -60,3 +60,13 @@ def test_drain_gives_up_in_time_and_says_what_waits(
     code, told = call("drain", "--timeout", "300ms", "--config", config)
     assert code == 1
     assert int(told.splitlines()[-1].split()[0]) > 0
+
+
+def test_drain_does_not_call_a_spool_empty_that_it_cannot_open(
+    write_config: Write,
+) -> None:
+    config = write_config(COUNTER)
+    config.with_name("spool.db").mkdir()
+    code, told = call("drain", "--timeout", "300ms", "--config", config)
+    assert code == 1
+    assert "spool cannot be read" in told

@@ -294,3 +294,19 @@ def test_refusal_in_half_a_surrogate_pair_is_kept_and_the_spool_lives_on(
         found = db.execute("SELECT code, message FROM dead_letter").fetchall()
     db.close()
     assert found == [("?", "expected NUMBER, not '?'")]
+
+
+def test_spool_that_could_not_be_opened_is_opened_later_though_nothing_new_comes(
+    make_spool: MakeSpool, tmp_path: Path
+) -> None:
+    spool = make_spool()
+    spool.put(reading(0), 0)
+    spool.close()
+    (tmp_path / "spool.db").rename(tmp_path / "away")
+    (tmp_path / "spool.db").mkdir()
+    spool = make_spool()
+    assert spool.take(10, 10**6) is None
+    (tmp_path / "spool.db").rmdir()
+    (tmp_path / "away").rename(tmp_path / "spool.db")
+    wait_for(lambda: spool.figures().depth == 1)
+    assert take_all(spool) == [1]

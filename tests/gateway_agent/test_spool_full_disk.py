@@ -151,3 +151,15 @@ def test_agent_starts_on_a_full_disk_and_keeps_readings_once_there_is_room(
     assert figures.depth == sum(kept)
     assert figures.counters["dropped_queue_full"] == 80 - sum(kept)
     spool.close()
+
+
+def test_spool_opens_on_a_disk_that_others_filled_meanwhile(small_disk: Path) -> None:
+    file = open_file(small_disk)
+    file.commit(Work(readings=readings(0)))
+    file.close()
+    fill(small_disk)
+    again = open_file(small_disk)
+    assert again.depth == 200
+    again.commit(Work(readings=readings(200, 50)))
+    assert again.last_seq == 250
+    again.close()
