@@ -11,7 +11,7 @@ import pytest
 from tests.mqtt.conftest import OPTIONS, MqttServer, prepare, tls_options
 from tests.mqtt.mqtt_wire import MqttWire, hello
 from tests.mqtt.test_comings import busy_catalog
-from tests.mqtt.test_protocol import ask, command, number_of, topic
+from tests.mqtt.test_protocol import ask, command, kept_filters, number_of, topic
 from wotkit.mqtt.codec import (
     ConnAck,
     ConnectProperties,
@@ -20,6 +20,8 @@ from wotkit.mqtt.codec import (
     Reason,
     Subscribe,
     Subscription,
+    UnsubAck,
+    Unsubscribe,
     Version,
 )
 
@@ -119,6 +121,22 @@ def test_subscription_that_comes_too_late_leaves_the_session_of_the_next_alone(
             (got,) = again.take(Publish, 1)
             assert number_of(got) == number
             again.send(PubAck(got.packet_id))
+
+
+def test_subscription_that_could_not_go_on_can_be_ended(server: MqttServer) -> None:
+    key = server.add_key("charlie")
+    with server.wire(server.add_key("alice")) as alice:
+        body = {"name": "hidden", "longName": "S", "description": "s", "visibility": "PUBLIC"}
+        assert alice.post("/api/v2/sensors", body).status == 201
+        with MqttWire(server.mqtt_port, V5) as wire:
+            wire.connect(key, "gw", properties=KEPT)
+            assert ask(wire, key, "live/alice.hidden", qos=0) == (Reason.SUCCESS,)
+        assert alice.put("/api/v2/sensors/alice.hidden", {"visibility": "PRIVATE"}).status == 204
+    with MqttWire(server.mqtt_port, V5) as wire:
+        assert wire.connect(key, "gw", clean_start=False, properties=KEPT).session_present
+        wire.send(Unsubscribe(2, (topic(key, "live/alice.hidden"),)))
+        assert wire.take(UnsubAck, 1)[0].reasons == (Reason.SUCCESS,)
+        assert kept_filters(server, key) == []
 
 
 def test_lower_qos_of_a_later_subscription_counts(server: MqttServer) -> None:

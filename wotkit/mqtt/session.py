@@ -138,12 +138,11 @@ class Session:
         reasons = []
         for topic_filter in packet.filters:
             known = self._granted.pop(topic_filter, None) is not None
-            if known:
-                self._end(topic_filter)
-                if self.row is not None:
-                    await self._service.catalog.writing(
-                        mqtt_sessions.unsubscribe, self.row, topic_filter
-                    )
+            self._end(topic_filter)
+            if self.row is not None:  # which may keep one that could not go on
+                known |= await self._service.catalog.writing(
+                    mqtt_sessions.unsubscribe, self.row, topic_filter
+                )
             reasons.append(Reason.SUCCESS if known else Reason.NO_SUBSCRIPTION_EXISTED)
         self._connection.send(UnsubAck(packet.packet_id, tuple(reasons)))
 
