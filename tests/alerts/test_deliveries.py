@@ -269,6 +269,45 @@ def test_inbox_keeps_the_newest_messages(catalog: Catalog, fired: int) -> None:
     assert sorted(found) == [(4,), (5,)]
 
 
+def end(catalog: Catalog, alert_id: int) -> None:
+    row = catalog.read(alert_rules.get, alert_id)
+    assert row is not None
+    catalog.write(alert_rules.record, [Change(row=row, steps=[(None, 1)])], 100)
+
+
+def test_alert_that_fires_all_the_time_keeps_little(
+    catalog: Catalog, fired: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "MOST_WAITING", 6)
+    monkeypatch.setattr(deliveries, "MOST_LOGGED", 10)
+    for _ in range(20):
+        end(catalog, fired)
+        assert fire(catalog, fired) == 1
+    found = catalog.read(deliveries.for_alert, fired, 100)
+    assert [one.status for one in found[-6:]] == ["waiting"] * 6  # the oldest go on their way
+    assert {(one.status, one.outcome) for one in found[:-6]} == {("failed", deliveries.TOO_MANY)}
+    assert len(found) <= 10 + 6
+    email, webhook = Stub("accepted"), Stub("answered 200")
+    send_all(catalog, email, webhook)
+    assert len(email.sent) + len(webhook.sent) == 6
+    end(catalog, fired)
+    assert fire(catalog, fired) == 1
+    assert [one.status for one in catalog.read(deliveries.for_alert, fired, 2)] == ["waiting"] * 2
+
+
+def test_alert_of_one_user_that_fires_all_the_time_makes_nobody_elses_late(
+    catalog: Catalog, fired: int, make_user: MakeUser
+) -> None:
+    for _ in range(20):
+        end(catalog, fired)
+        assert fire(catalog, fired) == 1
+    bobs = catalog.write(_add_alert, make_user("bobby"))
+    assert fire(catalog, bobs) == 1
+    claimed = catalog.write(deliveries.claim, 8, 60.0)
+    assert [one.alert_id for one in claimed].count(bobs) == 2
+    assert len(claimed) == 8
+
+
 def test_lease_is_held_by_one_until_it_ends_or_is_given_back(catalog: Catalog) -> None:
     assert catalog.write(leases.claim, "x", "first", 60.0)
     assert not catalog.write(leases.claim, "x", "second", 60.0)

@@ -12,6 +12,7 @@ from msgspec import Struct
 from peewee import JOIN, fn
 
 from wotkit import strict_json
+from wotkit.catalog import deliveries
 from wotkit.catalog.accounts import next_id
 from wotkit.catalog.alert_conditions import TIMED
 from wotkit.catalog.bulk import among, stream
@@ -20,7 +21,6 @@ from wotkit.catalog.models import (
     Account,
     Alert,
     AlertCondition,
-    AlertDelivery,
     AlertState,
     Gateway,
     InboxMessage,
@@ -252,13 +252,13 @@ def _tell(told: list[tuple[RuleRow, Firing]]) -> None:
                 "title": firing.title,
                 "body": body,
                 "created": firing.at,
-                "due": 0,
             }
             for channel, target, body in _channels(row, firing)
         )
-    for model, found in ((InboxMessage, messages), (AlertDelivery, outgoing)):
-        for start in range(0, len(found), _AT_ONCE):
-            model.insert_many(found[start : start + _AT_ONCE]).execute()
+    for start in range(0, len(messages), _AT_ONCE):
+        InboxMessage.insert_many(messages[start : start + _AT_ONCE]).execute()
+    if outgoing:
+        deliveries.add(outgoing)
 
 
 def _channels(row: RuleRow, firing: Firing) -> Iterator[tuple[str, str, str]]:

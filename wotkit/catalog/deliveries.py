@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
+from peewee import fn
 
 from wotkit import times
+from wotkit.catalog.bulk import among, stream
 from wotkit.catalog.models import Alert, AlertDelivery, InboxMessage, changed, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 WAITING = "waiting"
 SENT = "sent"
 FAILED = "failed"
 EMAIL = "email"
+MOST_WAITING: Final = 100
+"""Messages of one alert that may wait: one that fires faster than it is heard fills no disk."""
+MOST_LOGGED: Final = 1000
+"""Messages of one alert that are kept."""
+TOO_MANY = "not sent: too many of this alert wait already"
+_AT_ONCE: Final = 500
+"""Rows of one INSERT."""
 
 
 class Outgoing(Struct, frozen=True, kw_only=True):
@@ -45,20 +57,62 @@ class DeliveryRow(Struct, frozen=True, kw_only=True):
     outcome: str
 
 
+def add(messages: Iterable[dict[str, Any]]) -> None:
+    """Have messages sent, given as columns; of those that are too many it is noted."""
+    messages = list(messages)
+    kept = AlertDelivery.select(
+        AlertDelivery.alert,
+        fn.COUNT(AlertDelivery.id),
+        fn.SUM(AlertDelivery.status == WAITING),
+    ).where(among(AlertDelivery.alert, {message["alert"] for message in messages}))
+    known = {
+        alert: [count, waiting]
+        for alert, count, waiting in stream(kept.group_by(AlertDelivery.alert))
+    }
+    found: list[dict[str, Any]] = []
+    for message in messages:
+        counts = known.setdefault(message["alert"], [0, 0])
+        fits = counts[1] < MOST_WAITING
+        counts[0] += 1
+        counts[1] += fits
+        fate = (0, WAITING, "") if fits else (None, FAILED, TOO_MANY)
+        found.append({**message, **dict(zip(("due", "status", "outcome"), fate, strict=True))})
+    for start in range(0, len(found), _AT_ONCE):
+        AlertDelivery.insert_many(found[start : start + _AT_ONCE]).execute()
+    for alert_id, (count, _) in known.items():
+        if count > MOST_LOGGED:
+            _trim(alert_id)
+
+
+def _trim(alert_id: int) -> None:
+    """Delete the oldest of an alert's messages that are over."""
+    own = AlertDelivery.alert == alert_id
+    query = AlertDelivery.select(AlertDelivery.id).where(own).order_by(AlertDelivery.id.desc())
+    for (last,) in rows(query.offset(MOST_LOGGED).limit(1)):
+        over = own & (AlertDelivery.id <= last) & (AlertDelivery.status != WAITING)
+        changed(AlertDelivery.delete().where(over))
+
+
 def claim(limit: int, seconds: float) -> list[Outgoing]:
     """Take messages that are due; nobody else gets them for so many seconds.
+
+    Users have turns: whose alerts fire all the time, at an address that does not answer, makes
+    nobody else's messages late.
 
     The conditional UPDATE is the lock. Whoever dies with a message leaves it due again afterwards,
     so it is sent at least once.
     """
     now = times.now()
     due = AlertDelivery.due <= now
+    order = [AlertDelivery.due, AlertDelivery.id]
+    turn = fn.ROW_NUMBER().over(partition_by=[Alert.owner], order_by=order)
+    next_ones = AlertDelivery.select(AlertDelivery.id).join(Alert).where(due)
+    ids = [found for (found,) in rows(next_ones.order_by(turn, *order).limit(limit))]
     query: Any = (
         AlertDelivery.select(AlertDelivery, Alert.webhook_secret)
         .join(Alert)
-        .where(due)
-        .order_by(AlertDelivery.due, AlertDelivery.id)
-        .limit(limit)
+        .where(AlertDelivery.id.in_(ids))
+        .order_by(*order)
         .dicts()
     )
     claimed = []
