@@ -12,6 +12,7 @@ from tests.mqtt.conftest import OPTIONS, MqttServer, prepare, tls_options
 from tests.mqtt.mqtt_wire import MqttWire, hello
 from tests.mqtt.test_comings import busy_catalog
 from tests.mqtt.test_protocol import ask, command, kept_filters, number_of, topic
+from tests.system.server_process import wait_until
 from wotkit.mqtt.codec import (
     ConnAck,
     ConnectProperties,
@@ -101,6 +102,28 @@ def test_client_that_takes_over_in_the_middle_of_a_subscription_gets_its_command
             (got,) = again.take(Publish, 1)
             assert number_of(got) == number
             again.send(PubAck(got.packet_id))
+            wait_until(lambda: server.waiting_commands() == 0, 5, "noted")
+
+
+def test_command_that_was_acknowledged_does_not_come_again_while_the_catalog_is_busy(
+    server: MqttServer,
+) -> None:
+    key = server.add_key("alice")
+    for number in range(3):
+        with MqttWire(server.mqtt_port, V5) as wire, MqttWire(server.mqtt_port, V5) as again:
+            wire.connect(key, "gw", clean_start=False, properties=KEPT)
+            ask(wire, key, "commands/#")
+            command(server, number)
+            (got,) = wire.take(Publish, 1)
+            assert number_of(got) == number
+            with busy_catalog(server):
+                wire.send(PubAck(got.packet_id))
+                time.sleep(0.35)  # who waits for long looks less often, so the next one is first
+                again.send(hello(key, "gw", V5, clean_start=False, properties=KEPT))
+                time.sleep(0.03)
+            again.take(ConnAck, 1)
+            again.hear_nothing(0.3)
+            wait_until(lambda: server.waiting_commands() == 0, 5, "noted")
 
 
 def test_subscription_that_comes_too_late_leaves_the_session_of_the_next_alone(

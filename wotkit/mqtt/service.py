@@ -66,6 +66,8 @@ class Service:
         self._on_hold: set[Connection] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._acknowledged: list[tuple[int, int]] = []
+        self.unwritten: set[tuple[int, int]] = set()
+        """Sessions and commands that are acknowledged, which the catalog does not know yet."""
         self._writing = False
         self._stopping = False
         self._empty = asyncio.Event()
@@ -131,6 +133,7 @@ class Service:
         """Note that a client got a command, together with others."""
         self.metrics.commands_acknowledged += 1
         self._acknowledged.append((session, message))
+        self.unwritten.add((session, message))
         if not self._writing:
             self._writing = True
             self.later(self._write_acknowledged())
@@ -145,6 +148,8 @@ class Service:
                     self._acknowledged = pairs + self._acknowledged
                     _log.warning("that commands arrived is not noted yet: %s", error)
                     await asyncio.sleep(error.retry_after or 1)
+                else:
+                    self.unwritten.difference_update(pairs)
         finally:
             self._writing = False
 

@@ -313,6 +313,7 @@ class Session:
             return
         earlier = sorted(self._earlier)[:room]
         after = 0 if earlier else self._last_command
+        unwritten = self._service.unwritten.copy()
         found = await self._service.catalog.reading(
             commands.pending, identity, self.row, after, room + 1, earlier
         )
@@ -323,6 +324,8 @@ class Session:
                 return
             self._earlier.discard(command.id)
             self._last_command = max(self._last_command, command.id)
+            if (self.row, command.id) in unwritten:
+                continue  # the client has it from a connection before this one
             self._service.metrics.commands_sent += 1
             self._send_command(command)
         self._earlier.difference_update(earlier)
