@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _REPORTER_TIMEOUT: Final = 1.0
 _SENDER_TIMEOUT: Final = 3.0
+_LEAST_KEEPALIVE: Final = 2
 
 
 class Delivery:
@@ -92,7 +93,10 @@ class Delivery:
         self._commands = self._make_commands()
         if self._commands is not None:
             self._commands.start()
-            if before is None and self._link is not None:
+        if self._link is not None:
+            before_keepalive, self._link.keepalive = self._link.keepalive, self._keepalive()
+            is_new = before is None and self._commands is not None
+            if is_new or self._link.keepalive != before_keepalive:
                 self._link.reconnect()  # which subscribes to commands
 
     def _make_sender(self, specs: SpecBook) -> Sender:
@@ -134,7 +138,15 @@ class Delivery:
             ca_file=platform.ca_file,
             retry=Backoff(platform.retry_min, platform.retry_max),
             denied_retry=Backoff(platform.denied_retry_min, platform.denied_retry_max),
+            keepalive=self._keepalive(),
         )
+
+    def _keepalive(self) -> int:
+        """Seconds: short enough to notice that the platform is away well before a limit is over."""
+        from gateway_agent.outputs.mqtt_link import KEEPALIVE
+
+        limits = [one.away_limit for one in self._config.actuators if one.away_limit is not None]
+        return min([KEEPALIVE, *(max(_LEAST_KEEPALIVE, round(limit / 4)) for limit in limits)])
 
     def _make_commands(self) -> "CommandService | None":
         """What carries commands out, if there is an actuator."""

@@ -66,6 +66,7 @@ class Agent:
         self._notifier = notifier or Notifier({})
         self._health: HealthServer | None = None
         self._stuck: str | None = None
+        self._is_to_stop = False
         self._hanging: set[str] = set()
         self._credentials = credentials
         self._log = logging.getLogger(__name__)
@@ -80,13 +81,13 @@ class Agent:
         Raises SpoolLockedError when another agent has the spool, UnsuitableSpoolError when the
         file is another program's, OSError when the spool's folder cannot be written.
         """
-        self._stop_requested = stop_requested
+        self._ask_whether_to_stop = stop_requested
         if not self._acquire_lock():
             return True
         try:
             self._start()
             pause = min(_PUBLISH_EVERY, self._notifier.watchdog_interval or _PUBLISH_EVERY)
-            while (healthy := self._is_alive()) and not stop_requested(pause):
+            while (healthy := self._is_alive()) and not self._stop_requested(pause):
                 config = changed()
                 if config is not None:
                     self._reload(config)
@@ -155,6 +156,11 @@ class Agent:
         )
 
     # -- start and stop -------------------------------------------------------------------
+
+    def _stop_requested(self, seconds: float) -> bool:
+        """Wait for a stop to be asked for; once it was, it stays so."""
+        self._is_to_stop = self._is_to_stop or self._ask_whether_to_stop(seconds)
+        return self._is_to_stop
 
     def _acquire_lock(self) -> bool:
         """Take the spool's lock, waiting for room on a full disk; False if asked to stop."""

@@ -208,7 +208,7 @@ class ActuatorRunner:
         self._figures = replace(self._figures, value=value)
         safe = self.config.safe_state
         is_safe = safe is not None and value == self.config.accept(safe)
-        self._on_since = None if is_safe else time.monotonic()
+        self._on_since = None if is_safe else self._on_since or time.monotonic()
         return detail
 
     def _close(self) -> None:

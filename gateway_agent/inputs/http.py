@@ -142,7 +142,7 @@ class HttpInput(Input):
             if response.status_code == HTTPStatus.NOT_MODIFIED:
                 return None
             if response.status_code in _BUSY:
-                self._wait_as_told(response.headers.get("retry-after", ""))
+                self._wait_as_told(response.headers)
             if response.status_code != HTTPStatus.OK:
                 raise ValueError(f"the answer is {response.status_code} {response.reason_phrase}")
             body = self._body(response, deadline)
@@ -162,14 +162,19 @@ class HttpInput(Input):
                 raise InterruptedError("the agent stops")
         return bytes(body)
 
-    def _wait_as_told(self, retry_after: str) -> None:
-        """Ask no more until the server wants it (RFC 9110, 10.2.3)."""
-        seconds = 0.0
+    def _wait_as_told(self, headers: Mapping[str, str]) -> None:
+        """Ask no more until the server wants it (RFC 9110, 10.2.3).
+
+        A date is compared with the server's own, since the gateway's clock may be wrong.
+        """
+        seconds, retry_after = 0.0, headers.get("retry-after", "")
         with contextlib.suppress(ValueError):
             if retry_after.isdecimal():
                 seconds = float(retry_after)
             elif retry_after:
-                seconds = parsedate_to_datetime(retry_after).timestamp() - time.time()
+                now = parsedate_to_datetime(headers["date"]) if "date" in headers else None
+                until = parsedate_to_datetime(retry_after).timestamp()
+                seconds = until - (time.time() if now is None else now.timestamp())
         self._asks_again_at = time.monotonic() + min(max(0.0, seconds), _LONGEST_RETRY_AFTER)
 
 

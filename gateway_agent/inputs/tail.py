@@ -64,6 +64,8 @@ class Tail:
         self._file: BinaryIO | None = None
         self._position = Position(0, 0, "")
         self._rest = b""
+        self._skipping = False
+        """Whether what comes is the rest of a line that was given up."""
 
     def beginning(self, *, at_end: bool) -> Position:
         """Where to begin with the file as it is now; one that comes later is read as a whole."""
@@ -97,7 +99,7 @@ class Tail:
 
     def close(self) -> None:
         """Let go of the file."""
-        file, self._file, self._rest = self._file, None, b""
+        file, self._file, self._rest, self._skipping = self._file, None, b"", False
         if file is not None:
             file.close()
 
@@ -113,20 +115,26 @@ class Tail:
         self._file.seek(self._position.offset + len(self._rest))
         changed = os.fstat(self._file.fileno()).st_mtime_ns
         self._position = replace(self._position, changed=changed)
-        while data := self._file.read(_CHUNK):
-            *lines, self._rest = (self._rest + data).split(b"\n")
-            for line in lines:
-                yield self._line(line, ended=True)
+        while chunk := self._file.read(_CHUNK):
+            *lines, self._rest = (self._rest + chunk).split(b"\n")
+            for data in lines:
+                line = self._line(data, ended=True)
+                if not self._skipping:
+                    yield line
+                self._skipping = False
             if len(self._rest) > LONGEST_LINE:
                 rest, self._rest = self._rest, b""
-                yield self._line(rest, ended=False)
+                line = self._line(rest, ended=False)
+                if not self._skipping:
+                    yield line
+                self._skipping = True
 
     def _restart(self) -> None:
         """The file was emptied: go on in the copy that was made before that, or else from 0."""
         assert self._file is not None
         copy = self._find(self._position)
         file, self._file = self._file, copy or self._file
-        self._rest = b""
+        self._rest, self._skipping = b"", False
         if copy is None:
             self._position = _position(file, 0)
         else:
@@ -135,7 +143,7 @@ class Tail:
 
     def _last_line(self) -> Iterator[Line]:
         rest, self._rest = self._rest, b""
-        if rest:
+        if rest and not self._skipping:
             yield self._line(rest, ended=False)
 
     def _line(self, data: bytes, *, ended: bool) -> Line:

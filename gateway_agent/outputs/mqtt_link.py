@@ -25,7 +25,7 @@ from gateway_agent.backoff import Backoff
 from gateway_agent.credentials import CredentialsError, CredentialSource
 
 PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
-_KEEPALIVE: Final = 30
+KEEPALIVE: Final = 30
 _CONNECT_TIMEOUT: Final = 10.0
 _STEP: Final = 0.2
 _STEADY: Final = 10.0
@@ -78,13 +78,18 @@ class MqttLink:
         ca_file: Path | None,
         retry: Backoff,
         denied_retry: Backoff,
+        keepalive: int = KEEPALIVE,
     ) -> None:
-        """Raises OSError when the certificate authority cannot be read."""
+        """A dead connection is noticed after twice `keepalive` seconds.
+
+        Raises OSError when the certificate authority cannot be read.
+        """
         self._url = url
         self._client_id = client_id
         self._credentials = credentials
         self._retry = retry
         self._denied_retry = denied_retry
+        self.keepalive = keepalive
         self._context: ssl.SSLContext | None = None
         if url.scheme == "mqtts":
             self._context = ssl.create_default_context(cafile=ca_file)
@@ -186,7 +191,7 @@ class MqttLink:
             client.connect(
                 self._url.hostname or "",
                 self._url.port or PORTS[self._url.scheme],
-                _KEEPALIVE,
+                self.keepalive,
                 clean_start=False,
                 properties=_session(_SESSION_SECONDS),
             )

@@ -23,18 +23,19 @@ def set_aside(path: Path, why: str = "corrupt") -> Path:
     for suffix in _SUFFIXES:
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(target.with_name(target.name + suffix))
-    _forget_oldest(path, why)
+    _forget_oldest(path, why, target)
     return target
 
 
-def _forget_oldest(path: Path, why: str) -> None:
+def _forget_oldest(path: Path, why: str, newest: Path) -> None:
+    """Keep `newest`, whatever a clock that jumps says of its age, and the newest of the others."""
     kept = [
         file
         for file in path.parent.glob(f"{path.name}.{why}-*")
-        if not file.name.endswith(_SUFFIXES[1:])
+        if not file.name.endswith(_SUFFIXES[1:]) and file != newest
     ]
     kept.sort(key=lambda file: (file.stat().st_mtime, file.name))
-    for file in kept[:-_KEPT]:
+    for file in kept[: 1 - _KEPT]:
         for suffix in _SUFFIXES:
             with suppress(OSError):
                 file.with_name(file.name + suffix).unlink()

@@ -16,12 +16,11 @@ from gateway_agent.reading import Reading
 from gateway_agent.spool import journal, rows
 from gateway_agent.spool.ballast import Ballast
 from gateway_agent.spool.failures import SpoolFullError, UnsuitableSpoolError, is_disk_full
-from gateway_agent.spool.place import Place, finish
+from gateway_agent.spool.place import PAGE_SIZE, Place, finish
 from gateway_agent.spool.records import Work
 
 APPLICATION_ID: Final = 0x47574147
 SCHEMA_VERSION: Final = 1
-PAGE_SIZE: Final = 4096
 _MIB: Final = 1024 * 1024
 _WAL_BYTES: Final = _MIB
 _BALLAST_BYTES: Final = _MIB

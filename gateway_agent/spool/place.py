@@ -4,12 +4,18 @@ Somebody may delete or replace the file while the agent has it open. The open fi
 a name, and everything in it would be gone with the next restart.
 """
 
+import errno
 import os
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from gateway_agent.spool.aside import set_aside
+
+PAGE_SIZE: Final = 4096
+_ROOM_FOR_OTHERS: Final = 2 * 1024 * 1024
+"""Bytes that stay free: a copy that fills the disk would stop everything else on the machine."""
 
 
 def finish(path: Path) -> None:
@@ -86,6 +92,10 @@ def _identity(file: Path) -> tuple[int, int] | None:
 def _copy(db: sqlite3.Connection, target: Path) -> None:
     """A whole copy, on the disk when this returns, in one file without a log."""
     target.unlink(missing_ok=True)
+    size = db.execute("PRAGMA page_count").fetchone()[0] * PAGE_SIZE
+    disk = os.statvfs(target.parent)
+    if disk.f_bavail * disk.f_frsize < size + _ROOM_FOR_OTHERS:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
     copy = sqlite3.connect(target, isolation_level=None)
     try:
         db.backup(copy)

@@ -33,6 +33,7 @@ class SpoolWriter:
         self._reported_at = -_REMIND_AFTER
         self._attempt_began: float | None = None
         self._put_back_at = 0.0
+        self._work = Work()
         self._thread = threading.Thread(target=self._write, name="spool-writer", daemon=True)
 
     def start(self) -> None:
@@ -57,11 +58,10 @@ class SpoolWriter:
         return 0.0 if began is None else time.monotonic() - began
 
     def _write(self) -> None:
-        work = Work()
         last_chance = False
-        while self._gather(work):
+        while self._gather(work := self._work):
             if self.attempt(partial(self._commit, work)):
-                work = Work()
+                self._work = Work()
             elif last_chance:
                 lost = len(work.readings) + len(self._state.queue)
                 self._log.error("readings lost at exit count=%d", lost)
@@ -188,9 +188,9 @@ class SpoolWriter:
         self.open()
 
     def _keep_bookmarks(self, file: SpoolFile) -> None:
-        with self._state.lock:
-            self._state.pending.bookmarks = file.bookmarks | self._state.pending.bookmarks
-            self._state.pending.commands = [*file.journal.values(), *self._state.pending.commands]
+        """Write them into the next file too, before what is on its way and so newer."""
+        self._work.bookmarks = file.bookmarks | self._work.bookmarks
+        self._work.commands[:0] = file.journal.values()
 
     def attempt(self, step: Callable[[], None]) -> bool:
         """Do something with the file; False, with the trouble noted, when it failed."""

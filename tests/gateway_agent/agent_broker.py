@@ -2,10 +2,13 @@
 
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -71,6 +74,16 @@ class Broker:
             self._process.terminate()
             self._process.wait(10)
             self._process = None
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Connections stay, and nothing answers: as when a cable is pulled."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
 
 class BehindBroker:

@@ -205,3 +205,42 @@ def test_command_is_not_repeated_while_the_journal_cannot_be_opened(tmp_path: Pa
     spool.close()
     assert told == [JournalEntry("7@x", "done")]
     assert not (tmp_path / "acted").exists()
+
+
+def test_repeated_command_does_not_make_max_on_longer(tmp_path: Path) -> None:
+    spool = Spool(SpoolConfig(path=tmp_path / "spool.db", commit_interval=0.01), "m1")
+    spool.start()
+    config = CommandConfig(
+        type="command",
+        sensor="pump",
+        command=("sh", "-c", f"echo $0 >> {tmp_path}/pump", "{value}"),
+        safe_state="off",
+        max_on=1.0,
+    )
+    runner = ActuatorRunner(
+        config, CommandActuator(config), spool, report=lambda _: None, away_seconds=lambda: 0.0
+    )
+    runner.start()
+    for number in range(12):
+        runner.submit(Command(str(number), "pump", {"state": "on"}, None, lambda: None))
+        time.sleep(0.2)
+    runner.stop()
+    assert runner.join(10)
+    spool.close()
+    assert "on off on" in " ".join((tmp_path / "pump").read_text().split())
+
+
+def test_safe_state_is_taken_when_the_network_is_silent(
+    pump: Pump, behind: BehindBroker, broker: Broker
+) -> None:
+    config = pump.config('safe_state = "off"\naway_limit = "2s"')
+    with AgentProcess(config) as agent:
+        agent.wait_until(online(behind))
+        behind.command(1, "pump", {"state": "on"})
+        agent.wait_until(lambda: pump.states() == ["off", "on"])
+        with broker.frozen():
+            deadline = time.monotonic() + 25
+            while pump.states() != ["off", "on", "off"]:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        agent.kill()

@@ -1,14 +1,19 @@
 """SIGHUP to the real agent: what the file does not change runs on, a mistake changes nothing."""
 
+import errno
 import signal
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from agent_platform import StandInPlatform
 from agent_process import AgentProcess
 
 from gateway_agent.config import load_config
+from gateway_agent.credentials import CredentialSource
+from gateway_agent.pipeline import Agent
 from gateway_agent.reload import ConfigWatch, fingerprint
 from gateway_agent.spool import SpoolLock
 
@@ -201,3 +206,22 @@ def test_users_input_runs_on_through_a_reload_and_a_broken_one_harms_no_other(
         grows(agent, platform, "counter")
         assert agent.stop() == 0
     assert_one_run(of(platform, "counter"))
+
+
+def test_stop_asked_for_while_a_reload_waits_for_room_is_obeyed(
+    write_config: WriteConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_config(write_config(COUNTER))
+    elsewhere = replace(config, spool=replace(config.spool, path=tmp_path / "full" / "spool.db"))
+    acquire = SpoolLock.acquire
+
+    def acquire_where_there_is_room(lock: SpoolLock) -> None:
+        if lock._file.parent.name == "full":
+            raise OSError(errno.ENOSPC, "full")
+        acquire(lock)
+
+    monkeypatch.setattr(SpoolLock, "acquire", acquire_where_there_is_room)
+    asked = iter([False, True])
+    changes = iter([elsewhere])
+    source = CredentialSource({}, config.platform.credentials_file)
+    assert Agent(config, source).run(lambda _: next(asked), lambda: next(changes, None))

@@ -1,4 +1,5 @@
 import logging
+import os
 import sqlite3
 import threading
 import time
@@ -10,7 +11,7 @@ import pytest
 from gateway_agent.clock import Stamp
 from gateway_agent.config import SpoolConfig
 from gateway_agent.reading import Reading
-from gateway_agent.spool import Refusal, Spool, UnsuitableSpoolError
+from gateway_agent.spool import JournalEntry, Refusal, Spool, UnsuitableSpoolError
 from gateway_agent.spool.aside import set_aside
 
 MakeSpool = Callable[..., Spool]
@@ -310,3 +311,28 @@ def test_spool_that_could_not_be_opened_is_opened_later_though_nothing_new_comes
     (tmp_path / "away").rename(tmp_path / "spool.db")
     wait_for(lambda: spool.figures().depth == 1)
     assert take_all(spool) == [1]
+
+
+def test_command_noted_while_the_file_turns_out_corrupt_keeps_its_newer_state(
+    make_spool: MakeSpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = make_spool()
+    assert spool.note_command(JournalEntry("7", "accepted"), 10)
+
+    def fail(_: object) -> None:
+        error = sqlite3.DatabaseError("malformed")
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
+
+    monkeypatch.setattr(spool._state.file, "commit", fail)
+    assert spool.note_command(JournalEntry("7", "done"), 10)
+    assert spool.journal() == {"7": JournalEntry("7", "done")}
+
+
+def test_file_put_aside_now_is_kept_whatever_the_clock_says(tmp_path: Path) -> None:
+    for number in (1, 2):
+        (tmp_path / f"spool.db.corrupt-2026-{number}").write_text("old")
+    (tmp_path / "spool.db").write_text("of a machine that thinks it is 1970")
+    os.utime(tmp_path / "spool.db", (0, 0))
+    assert set_aside(tmp_path / "spool.db").exists()
+    assert len(list(tmp_path.glob("spool.db.corrupt-*"))) == 2

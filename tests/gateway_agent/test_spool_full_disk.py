@@ -163,3 +163,15 @@ def test_spool_opens_on_a_disk_that_others_filled_meanwhile(small_disk: Path) ->
     again.commit(Work(readings=readings(200, 50)))
     assert again.last_seq == 250
     again.close()
+
+
+def test_spool_is_not_put_back_where_that_would_fill_the_disk(small_disk: Path) -> None:
+    file = open_file(small_disk)
+    for start in range(0, 1600, 200):
+        file.commit(Work(readings=readings(start)))
+    (small_disk / "spool.db").unlink()
+    with pytest.raises(OSError, match="No space left"):
+        file.put_back()
+    file.commit(Work(readings=readings(1600, 10)))
+    assert file.depth == 1610
+    file._db.close()

@@ -195,3 +195,10 @@ def test_wrong_settings_are_told_with_their_lines(mistakes: Callable[[str], list
     assert mistakes(head + 'url = "http://h"\n[[input.point]]\nkey = "a["\n') == [
         '5: input.point.key: expected a path such as "main.temp" or "list[0].value", not \'a[\''
     ]
+
+
+def test_busy_server_is_left_alone_by_its_own_clock(bench: Bench, site: Site) -> None:
+    page = bench(section(site)).input
+    told = {"retry-after": "Thu, 01 Jan 2026 00:01:00 GMT", "date": "Thu, 01 Jan 2026 00:00:00 GMT"}
+    page._wait_as_told(told)
+    assert page._asks_again_at - time.monotonic() == pytest.approx(60, abs=5)

@@ -183,3 +183,11 @@ def test_every_line_is_read_once_whatever_happens(
             getattr(writer, action)()
     tail.close()
     assert [text for text, _ in stored] == writer.written
+
+
+def test_rest_of_a_line_that_is_too_long_is_no_line(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("x" * (3 * LONGEST_LINE) + " 7\n8\n")
+    tail = Tail(tmp_path / "log")
+    tail.resume(tail.beginning(at_end=False))
+    assert [line.text for line in tail.lines()] == [None, "8"]
+    tail.close()
