@@ -77,6 +77,12 @@ def test_milliseconds_are_taken_as_number_and_as_digits(millis: int) -> None:
     assert times.parse(millis) == times.parse(str(millis)) == millis * 1_000
 
 
+@given(st.integers(0, 4_102_444_800_000_000))
+def test_fraction_of_a_millisecond_is_the_same_as_number_and_as_text(micros: int) -> None:
+    millis = micros / 1_000
+    assert times.parse(millis) == times.parse(f"{millis:.3f}") == micros
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -90,6 +96,7 @@ def test_milliseconds_are_taken_as_number_and_as_digits(millis: int) -> None:
         "2014-06-19T17:15:36.281 -0530",
         "  2014-06-19T22:45:36.281Z ",
         "1403217936281",
+        "1403217936281.0",
         1403217936281,
         1403217936281.0,
     ],
@@ -108,6 +115,9 @@ def test_lenient_forms_of_one_instant_agree(text: object) -> None:
         ("2014-06-19T02:45:01.0000019Z", "2014-06-19T02:45:01.000001Z"),
         ("-1", "1969-12-31T23:59:59.999Z"),
         (0.001, "1970-01-01T00:00:00.000001Z"),
+        ("0.001", "1970-01-01T00:00:00.000001Z"),
+        ("1403217936281.75", "2014-06-19T22:45:36.281750Z"),
+        ("-0.5", "1969-12-31T23:59:59.999500Z"),
     ],
 )
 def test_parts_left_out_are_zero(text: object, meant: str) -> None:

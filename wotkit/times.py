@@ -33,7 +33,7 @@ _COMMON: Final = re.compile(
     r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\d(?:\.(?:\d{3}|\d{6}))?Z", re.ASCII
 )
 """The form that most clients send, and of which the standard library's parser makes the same."""
-_DIGITS: Final = re.compile(r"-?[0-9]{1,17}")
+_NUMBER: Final = re.compile(r"-?[0-9]{1,17}(?P<fraction>\.[0-9]{1,9})?")
 
 
 def now() -> int:
@@ -44,8 +44,8 @@ def now() -> int:
 def parse(value: object) -> int:
     """Return a time that a client sent, in microseconds.
 
-    Accepts a number of milliseconds since 1970 (also as digits in a text) and ISO 8601 with any
-    offset; without an offset it is UTC, ``z`` may be lower case and the hour may lack its zero.
+    Accepts a number of milliseconds since 1970 (also as a text) and ISO 8601 with any offset;
+    without an offset it is UTC, ``z`` may be lower case and the hour may lack its zero.
 
     Raises:
         ValueError: saying what is wrong, for the client to read.
@@ -72,7 +72,10 @@ def _parse_text(text: str) -> int:
             return _parse_iso(text)  # which says what is wrong
         return (moment - _EPOCH) // _MICROSECOND
     text = text.strip()
-    return int(text) * MILLISECONDS if _DIGITS.fullmatch(text) is not None else _parse_iso(text)
+    number = _NUMBER.fullmatch(text)
+    if number is None:
+        return _parse_iso(text)
+    return round(float(text) * MILLISECONDS) if number["fraction"] else int(text) * MILLISECONDS
 
 
 def _parse_iso(text: str) -> int:

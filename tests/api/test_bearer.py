@@ -288,3 +288,20 @@ def test_use_is_noted_about_once_a_minute(
     (row,) = catalog.read(grants.list_for, people.alice.user_id)
     assert row.last_address == "192.0.2.7"
     assert row.last_used is not None
+
+
+def test_form_that_is_sent_again_with_another_token_is_known_again(
+    boiler: Client, people: People, make_token: MakeToken
+) -> None:
+    answers = [
+        boiler.call(
+            "POST",
+            DATA,
+            headers={"Idempotency-Key": "once"},
+            data={"value": "1", "access_token": make_token(people.alice)},
+        )
+        for _ in range(2)
+    ]
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[1].headers["idempotent-replayed"] == "true"
+    assert len(stored(boiler)) == 1

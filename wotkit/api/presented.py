@@ -26,8 +26,9 @@ def ordinary(req: falcon.asgi.Request) -> str | None:
 async def presented(req: falcon.asgi.Request, max_body: int) -> str | frob.Call | None:
     """Return the credentials of a request: as an Authorization header has them, or a signed call.
 
-    None without any. They are taken out of the query's parameters, and those of a signed call out
-    of its form, so that they get into no link, no message and no reading. The body is read when it
+    None without any. They are taken out of the query's parameters and out of the form, so that they
+    get into no link, no message and no reading, and so that a write that is sent again with another
+    token is known again. The body is read when it
     may be a form; resources read the same body after this.
 
     Raises:
@@ -45,7 +46,11 @@ async def presented(req: falcon.asgi.Request, max_body: int) -> str | frob.Call 
         form = form_pairs(body)
     found: list[str | frob.Call] = [*_headers(req)]
     found += [f"Bearer {token}" for token in _query_tokens(req)]
-    found += [f"Bearer {value}" for name, value in form if name in TOKEN_NAMES]
+    tokens = [f"Bearer {value}" for name, value in form if name in TOKEN_NAMES]
+    if tokens:
+        found += tokens
+        kept = [(name, value) for name, value in form if name not in TOKEN_NAMES]
+        req.context["body"] = urlencode(kept).encode()
     if frob.TOKEN in req.params or any(name == frob.TOKEN for name, _ in form):
         found.append(_signed_call(req, form))
     if len(found) > 1:
