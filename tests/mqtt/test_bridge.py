@@ -18,6 +18,7 @@ from paho.mqtt.properties import Properties
 from tests.mqtt.conftest import SECONDS, Client, MqttServer, prepare, stalled_commits
 from tests.mqtt.mosquitto_process import Mosquitto
 from tests.mqtt.mqtt_wire import MqttWire, publishes
+from tests.ports import free_port
 from tests.system.server_process import Key, wait_until
 from wotkit.mqtt.codec import PubAck
 
@@ -388,3 +389,13 @@ def test_what_waited_at_the_broker_is_stored_many_at_a_time(tmp_path: Path) -> N
             text = http.get("/metrics").body.decode()
         (commits,) = re.findall(r"^wotkit_ingest_batch_readings_count (\S+)$", text, re.MULTILINE)
         assert float(commits) < 100
+
+
+def test_bridge_goes_on_when_the_file_of_its_authority_cannot_be_read(tmp_path: Path) -> None:
+    settings = (
+        "auth.bcrypt_cost=4", "mqtt.enabled=false", f"mqtt.broker_url=mqtts://127.0.0.1:{free_port()}",
+        f"mqtt.broker_ca={tmp_path / 'renewed.pem'}",
+    )  # fmt: skip
+    options = [word for each in settings for word in ("--set", each)]
+    with MqttServer(tmp_path / "data", *options) as server:
+        wait_until(lambda: server.log.count("tried again in") > 1, SECONDS, "tried again")

@@ -130,12 +130,10 @@ class Bridge:
         """Be connected, again and again."""
         pause = FIRST_RETRY_SECONDS
         while True:
-            link = Link(
-                self._broker,
-                self._settings,
-                Handlers(self._received, self._commands.published),
-            )
+            handlers = Handlers(self._received, self._commands.published)
             try:
+                # the file of the authority is read here, and may be about to be renewed
+                link = Link(self._broker, self._settings, handlers)
                 await link.open()
             except (OSError, Refused) as error:
                 _log.warning(
