@@ -86,7 +86,6 @@ class Delivery:
 
     def replace_actuators(self, config: Config, timeout: float) -> None:
         """Go on with the actuators of another configuration, whose `[platform]` is the same."""
-        before = self._commands
         if not self.stop_commands(timeout):
             self._log.error("an actuator hangs, its safe state was not taken")
         self._config = config
@@ -94,10 +93,8 @@ class Delivery:
         if self._commands is not None:
             self._commands.start()
         if self._link is not None:
-            before_keepalive, self._link.keepalive = self._link.keepalive, self._keepalive()
-            is_new = before is None and self._commands is not None
-            if is_new or self._link.keepalive != before_keepalive:
-                self._link.reconnect()  # which subscribes to commands
+            self._link.keepalive = self._keepalive()
+            self._link.reconnect()  # which subscribes, and brings again what was not carried out
 
     def _make_sender(self, specs: SpecBook) -> Sender:
         platform = self._config.platform

@@ -90,9 +90,13 @@ class ActuatorRunner:
         self._thread.start()
 
     def stop(self) -> None:
-        """Take the safe state and end; `join` waits for it. A command that goes on is cut short."""
+        """Take the safe state and end; `join` waits for it."""
         with self._lock:
             self._stopping.set()
+
+    def interrupt(self) -> None:
+        """Cut the command short that goes on after `stop`, so that the safe state can be taken."""
+        with self._lock:
             if self._obeys:
                 self._actuator.interrupt()
 

@@ -106,6 +106,10 @@ class CommandService:
             poll.stop()
         for runner in self._runners:
             runner.stop()
+        patience = time.monotonic() + timeout / 2
+        for runner in self._runners:
+            if not runner.join(max(0.0, patience - time.monotonic())):
+                runner.interrupt()
         joined = [runner.join(max(0.0, deadline - time.monotonic())) for runner in self._runners]
         self._stopping.set()
         self._thread.join(max(0.0, deadline - time.monotonic()))

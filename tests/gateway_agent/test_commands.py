@@ -1,5 +1,6 @@
 """Commands over a real broker: the agent as a process, what it does to a file, what it tells."""
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -244,3 +245,20 @@ def test_safe_state_is_taken_when_the_network_is_silent(
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
         agent.kill()
+
+
+def test_commands_that_wait_at_a_reload_of_actuators_are_carried_out_after_it(
+    pump: Pump, behind: BehindBroker
+) -> None:
+    config = pump.config('max_on = "1m"\nsafe_state = "off"', sleep=0.4)
+    with AgentProcess(config) as agent:
+        agent.wait_until(online(behind))
+        for number in (1, 2, 3):
+            behind.command(number, "pump", {"state": "on"})
+        agent.wait_until(lambda: behind.states(1))
+        config.write_text(config.read_text().replace('"1m"', '"2m"'))
+        agent.signal(signal.SIGHUP)
+        agent.wait_until(lambda: agent.says("actuators_changed=True"))
+        agent.wait_until(lambda: all("done" in behind.states(number) for number in (1, 2, 3)))
+        agent.kill()
+    assert pump.states().count("on") == 3
