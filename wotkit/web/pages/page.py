@@ -14,6 +14,7 @@ from wotkit.catalog import sessions
 from wotkit.catalog.audit import Actor
 from wotkit.catalog.sessions import COOKIE as SESSION
 from wotkit.catalog.sessions import Lifetimes
+from wotkit.edge import CUT_OFF
 from wotkit.errors import CannotPerform, MalformedBody, TooLarge, WotkitError
 
 if TYPE_CHECKING:
@@ -328,7 +329,7 @@ async def read_form(req: falcon.asgi.Request) -> Form:
 
     Raises:
         TooLarge: it is larger.
-        MalformedBody: it is none, or has too many fields.
+        MalformedBody: it is none, or only a part of one, or has too many fields.
     """
     kind = (req.content_type or "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
@@ -336,6 +337,9 @@ async def read_form(req: falcon.asgi.Request) -> Form:
     body = await req.stream.read(FORM_BYTES + 1)
     if len(body) > FORM_BYTES:
         raise TooLarge(f"a form has at most {FORM_BYTES} bytes")
+    if CUT_OFF in req.scope or len(body) < (req.content_length or 0):
+        # what is left of it would say something else than what was typed
+        raise MalformedBody("the form was cut off; please send it again")
     try:
         pairs = urllib.parse.parse_qsl(
             body.decode("utf-8"), keep_blank_values=True, max_num_fields=FORM_FIELDS
