@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _REPORTER_TIMEOUT: Final = 1.0
 _SENDER_TIMEOUT: Final = 3.0
-_LEAST_KEEPALIVE: Final = 2
+_LEAST_KEEPALIVE: Final = 5
 
 
 class Delivery:

@@ -32,7 +32,7 @@ class StatusFile:
     def __init__(self, config: Config) -> None:
         self._file = _status_path(config)
         self._gateway_id = config.gateway.id
-        self._started = time.time()
+        self._began = time.monotonic()
 
     def publish(
         self,
@@ -62,14 +62,16 @@ class StatusFile:
         stuck: str | None,
     ) -> Document:
         """How the agent is at this moment; `stuck` names a part of it that makes no progress."""
+        now = time.time()
         document = {
             "gateway": self._gateway_id,
             "version": __version__,
             "pid": os.getpid(),
-            "started": self._started,
-            "updated": time.time(),
+            # By the clock of now, which may have been set since then: so the difference is true.
+            "started": now - (time.monotonic() - self._began),
+            "updated": now,
             "output": asdict(sender),
-            "spool": spool_document(spool, time.time()),
+            "spool": spool_document(spool, now),
             "inputs": [asdict(figures) for figures in inputs],
             "actuators": [asdict(figures) for figures in actuators],
             "synced": synced,

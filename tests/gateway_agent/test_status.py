@@ -126,3 +126,12 @@ def test_actuator_of_a_running_agent_is_in_its_status(write_config: Callable[...
         assert agent.stop() == 0
     assert (actuator["sensor"], actuator["value"], actuator["safe_state"]) == ("pump", "off", "off")
     assert actuator["last_command"] is None
+
+
+def test_time_since_the_start_is_true_though_the_clock_was_set(
+    config: Config, running: StatusFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = time.time() + 50 * 365 * 86_400
+    monkeypatch.setattr(time, "time", lambda: later)
+    document = running.publish(SpoolFigures(), SenderFigures(), [])
+    assert 0 <= document["updated"] - document["started"] < 60
