@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.mqtt.conftest import OPTIONS, MqttServer, prepare
+from tests.mqtt.conftest import OPTIONS, MqttServer, prepare, stalled_commits
 from tests.mqtt.mqtt_wire import MqttWire, hello
 from tests.system.server_process import wait_until
 from wotkit.mqtt.codec import (
@@ -17,11 +17,15 @@ from wotkit.mqtt.codec import (
     ConnectProperties,
     Disconnect,
     PubAck,
+    PubComp,
     Publish,
+    PubRel,
     Reason,
     SubAck,
     Subscribe,
     Subscription,
+    UnsubAck,
+    Unsubscribe,
     Version,
     Will,
     WillProperties,
@@ -61,6 +65,18 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MqttServer]:
     with MqttServer(tmp_path_factory.mktemp("hasty") / "data", *OPTIONS, *options) as found:
         prepare(found)
         yield found
+
+
+def test_first_client_is_served_when_the_catalog_has_time(tmp_path: Path) -> None:
+    options = ("--set", "storage.busy_seconds=0.2")
+    with MqttServer(tmp_path / "data", *OPTIONS, *options) as server:
+        prepare(server)
+        key = server.add_key("alice")
+        with MqttWire(server.mqtt_port, V5) as wire:
+            with busy_catalog(server):
+                wire.send(hello(key, "gw", V5))
+                time.sleep(1)
+            assert wire.take(ConnAck, 1)[0].reason is Reason.SUCCESS
 
 
 def test_client_that_cannot_be_let_in_again_has_gone(hasty: MqttServer) -> None:
@@ -139,6 +155,23 @@ def test_will_is_done_when_the_catalog_has_time(hasty: MqttServer) -> None:
             wire.socket.close()
             time.sleep(1)
         wait_until(lambda: said(hasty, key) == ["offline"], 10, "its will is done")
+
+
+def test_what_a_client_asks_for_is_done_when_the_catalog_has_time(hasty: MqttServer) -> None:
+    key = hasty.add_key("alice")
+    with MqttWire(hasty.mqtt_port, V5) as wire:
+        wire.connect(key, "gw", properties=KEPT)
+        wanted = f"wotkit/{key.key_id}/status"
+        wire.send(Subscribe(1, (Subscription(wanted, 1),)))
+        wire.take(SubAck, 1)
+        with busy_catalog(hasty):
+            wire.send(Unsubscribe(2, (wanted,)))
+            time.sleep(1)
+        assert wire.take(UnsubAck, 1)[0].reasons == (Reason.SUCCESS,)
+        with stalled_commits(hasty):
+            wire.send(PubRel(3))
+            time.sleep(1)
+        wire.take(PubComp, 1)
 
 
 def said(server: MqttServer, key: Key) -> list[str]:

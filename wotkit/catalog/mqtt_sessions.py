@@ -15,7 +15,7 @@ from wotkit.catalog import commands, references
 from wotkit.catalog.accounts import next_id
 from wotkit.catalog.identity import CONTROL, visible, writable
 from wotkit.catalog.models import MqttSession, MqttStatus, MqttSubscription, changed, rows
-from wotkit.errors import TooManySessions
+from wotkit.errors import NotFound, TooManySessions
 
 if TYPE_CHECKING:
     from wotkit.catalog.identity import Identity
@@ -175,6 +175,8 @@ def sweep() -> None:
 
 
 def _keep(session_id: int, topic_filter: str, qos: int, **rest: int | None) -> None:
+    if not rows(MqttSession.select(MqttSession.id).where(MqttSession.id == session_id)):
+        raise NotFound(str(session_id))  # its client has begun another one meanwhile
     MqttSubscription.insert(
         session=session_id, topic_filter=topic_filter, qos=qos, **rest
     ).on_conflict_replace().execute()

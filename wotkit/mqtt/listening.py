@@ -12,6 +12,8 @@ import socket
 import ssl
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from wotkit.errors import WotkitError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT: Final = 1883
 """Where it is in use, and nobody asked for it by name, another one is taken."""
+
+RETRY_SECONDS: Final = 0.5
 
 _log: Final = logging.getLogger(__name__)
 
@@ -136,7 +140,7 @@ class Listening:
         from wotkit.mqtt.connection import Connection  # in memory only where clients connect
 
         service = self._make()
-        await service.begin()
+        await self._let_begin(service)
         loop = asyncio.get_running_loop()
         seconds = self._settings.connect_seconds
         for each in self._bound:
@@ -151,3 +155,16 @@ class Listening:
                 )
             )
         return service
+
+    async def _let_begin(self, service: Service) -> None:
+        """Have the service begin as soon as the catalog has time; clients wait until then."""
+        while True:
+            try:
+                await service.begin()
+            except WotkitError as error:
+                if self._stopped:
+                    raise
+                _log.warning("MQTT is served later: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from wotkit import strict_json, times
 from wotkit.catalog import commands, mqtt_sessions
 from wotkit.catalog.identity import READ
 from wotkit.catalog.sensor_query import SensorQuery
-from wotkit.errors import NotFound, WotkitError
+from wotkit.errors import NotFound, Overloaded, StoreUnavailable, WotkitError
 from wotkit.live.items import READING, End
 from wotkit.mqtt import refusals
 from wotkit.mqtt.codec import (
@@ -34,6 +35,8 @@ from wotkit.readings.store import Kind as Outcome
 from wotkit.readings.store import Resend
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from wotkit.catalog.identity import Identity
     from wotkit.catalog.mqtt_sessions import Subscribed
     from wotkit.live.stream import Stream
@@ -140,9 +143,8 @@ class Session:
             known = self._granted.pop(topic_filter, None) is not None
             self._end(topic_filter)
             if self.row is not None:  # which may keep one that could not go on
-                known |= await self._service.catalog.writing(
-                    mqtt_sessions.unsubscribe, self.row, topic_filter
-                )
+                forget = partial(mqtt_sessions.unsubscribe, self.row, topic_filter)
+                known |= bool(await self._patiently(partial(self._service.catalog.writing, forget)))
             reasons.append(Reason.SUCCESS if known else Reason.NO_SUBSCRIPTION_EXISTED)
         self._connection.send(UnsubAck(packet.packet_id, tuple(reasons)))
 
@@ -416,7 +418,8 @@ class Session:
         """Answer PUBREL: the packet id may be used for something else from now on."""
         self.received.discard(packet_id)
         if self.row is not None and self.expiry:
-            await self._service.ingest.forget(self._caller, str(packet_id))
+            forget = partial(self._service.ingest.forget, self._caller, str(packet_id))
+            await self._patiently(forget)
         self._connection.send(PubComp(packet_id))
 
     @property
@@ -438,6 +441,16 @@ class Session:
     def _key_id(self) -> str:
         assert self._connection.holder is not None
         return self._connection.holder.key_id
+
+    async def _patiently(self, work: Callable[[], Awaitable[Any]]) -> Any:
+        """Do something as soon as there is time for it, as long as the client waits."""
+        while True:
+            try:
+                return await work()
+            except (Overloaded, StoreUnavailable) as error:
+                if not self._connection.reachable:
+                    return None
+                await asyncio.sleep(error.retry_after or RETRY_SECONDS)
 
     async def _identity(self) -> Identity | None:
         holder = self._connection.holder
