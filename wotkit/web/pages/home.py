@@ -19,7 +19,7 @@ class HomePage(Page):
         """Show what the user has, or what this is."""
         visitor = await self.visitor(req)
         if visitor.session is None:
-            nobody = await self.catalog.reading(lambda: not users.list_all())
+            nobody = await self.catalog.reading(lambda: not users.page(None, 1, 0))
             self.show(req, resp, "home.html", visitor, new=nobody)
         else:
             counts = await self.catalog.reading(_counts, visitor.session.user_id)
