@@ -16,6 +16,7 @@ from gateway_agent.outputs.client import PlatformClient, Response, platform_time
 _LONGEST_WAIT: Final = 20.0
 _SHARE_OF_TIMEOUT: Final = 0.6
 _ACCEPTED_WITHIN: Final = 5.0
+_SHORTEST_POLL: Final = 0.25
 
 
 class CommandPoll:
@@ -64,11 +65,14 @@ class CommandPoll:
             if not self._is_needed():
                 self._stopping.wait(0.5)
                 continue
+            began = time.monotonic()
             problem = self._poll()
             if problem is None:
                 self._heard()
                 self._retry.reset()
                 self._trouble = None
+                # Whatever answers at once, as a busy platform may, is not asked without a pause.
+                self._stopping.wait(max(0.0, began + _SHORTEST_POLL - time.monotonic()))
                 continue
             if problem != self._trouble:
                 self._trouble = problem

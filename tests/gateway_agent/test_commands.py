@@ -1,19 +1,25 @@
 """Commands over a real broker: the agent as a process, what it does to a file, what it tells."""
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from agent_broker import BehindBroker, Broker
-from agent_platform import StandInPlatform
+from agent_platform import KEY, StandInPlatform
 from agent_process import AgentProcess
 
 from gateway_agent.actuators.command import CommandActuator, CommandConfig
+from gateway_agent.backoff import Backoff
 from gateway_agent.commands.command import Command
+from gateway_agent.commands.poll import CommandPoll
 from gateway_agent.commands.runner import ActuatorRunner
-from gateway_agent.config import SpoolConfig
+from gateway_agent.config import PlatformConfig, SpoolConfig
+from gateway_agent.credentials import CredentialSource
+from gateway_agent.outputs.client import PlatformClient
 from gateway_agent.spool import JournalEntry, Spool
 
 SIM = '[[input]]\ntype = "sim"\ninterval = "1s"\n'
@@ -262,3 +268,47 @@ def test_commands_that_wait_at_a_reload_of_actuators_are_carried_out_after_it(
         agent.wait_until(lambda: all("done" in behind.states(number) for number in (1, 2, 3)))
         agent.kill()
     assert pump.states().count("on") == 3
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_platform_that_answers_polls_at_once_is_not_flooded(tmp_path: Path, status: int) -> None:
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.answer(200, b'{"subscription": 7}')
+
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.answer(status, b"[]")
+
+        def answer(self, status: int, body: bytes) -> None:
+            self.rfile.read(int(self.headers.get("content-length", 0)))
+            self.send_response(status)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    (tmp_path / "key").write_text(KEY)
+    platform = PlatformConfig(http=f"http://127.0.0.1:{server.server_port}/api")
+    poll = CommandPoll(
+        PlatformClient(platform, CredentialSource({}, tmp_path / "key")),
+        "pump",
+        lambda _: True,
+        timeout=30,
+        retry=Backoff(1, 60),
+        is_needed=lambda: True,
+        takes_plain=True,
+        heard=lambda: None,
+    )
+    poll.start()
+    time.sleep(1)
+    poll.stop()
+    server.shutdown()
+    server.server_close()
+    assert 1 <= len(asked) <= 5
