@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from tests.access.mailbox import mailbox
 from tests.pages.third_party import status
-from tests.pages.visiting import OPTIONS, PHONE, visiting
+from tests.pages.visiting import DESKTOP, OPTIONS, PHONE, visiting
 from tests.system.server_process import PASSWORD, ServerProcess, wait_until
 
 if TYPE_CHECKING:
@@ -210,6 +210,15 @@ def test_application_is_registered_set_up_and_deleted(
         alice.press("Revoke it")
         alice.sees("The developer token is revoked.")
         assert status(alice.url, token) == 401
+        alice.fill("Name", "R" * 100)
+        alice.press("Save")
+        alice.sees("Saved.")
+        for size in (PHONE, DESKTOP):
+            alice.page.set_viewport_size(size)
+            assert alice.width() == size["width"]
+        alice.fill("Name", "Rainfall")
+        alice.press("Save")
+        alice.sees_title("Rainfall")
         alice.open("/apps")
         alice.sees("Compares with the weather.")
         alice.open("/account/apps")
