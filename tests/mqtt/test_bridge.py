@@ -399,3 +399,25 @@ def test_bridge_goes_on_when_the_file_of_its_authority_cannot_be_read(tmp_path: 
     options = [word for each in settings for word in ("--set", each)]
     with MqttServer(tmp_path / "data", *options) as server:
         wait_until(lambda: server.log.count("tried again in") > 1, SECONDS, "tried again")
+
+
+def test_key_that_gets_no_session_is_not_asked_about_with_every_message(
+    tmp_path: Path, broker: Mosquitto
+) -> None:
+    settings = (
+        "auth.bcrypt_cost=4", "mqtt.max_sessions_per_key=1",
+        f"mqtt.broker_url={broker.url}", f"mqtt.broker_client_id={tmp_path.name}",
+    )  # fmt: skip
+    options = [word for each in settings for word in ("--set", each)]
+    with MqttServer(tmp_path / "data", "--mqtt-port", "0", *options) as server:
+        prepare(server)
+        wait_until(lambda: "connected to the broker" in server.log, SECONDS, "connected")
+        key = server.add_key("alice")
+        with (
+            Client(server, key, client_id="gw", expiry=600),
+            Client(broker, key) as gateway,  # type: ignore[arg-type]  # it has a port, too
+        ):
+            for number in range(20):
+                gateway.publish("sensors/roof/data", str(number))
+                wait_until(lambda n=number: n in server.stored(), SECONDS, "stored")
+        assert server.log.count("gets no commands for now") == 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -79,7 +80,8 @@ class BridgeCommands:
         self._kept_seconds = settings.max_session_seconds
         self._renewal = min(LONGEST_RENEWAL, self._kept_seconds / RENEWALS)
         self._keys: dict[str, _Key] = {}
-        self._opening: set[str] = set()
+        self._opening: dict[str, float] = {}
+        """Keys to the time from which their session may be opened, if it could not be before."""
         self._sent: dict[int, _Sent] = {}
         self._link: Link | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -114,8 +116,10 @@ class BridgeCommands:
         now = asyncio.get_running_loop().time()
         if known is not None and now - known.renewed < self._renewal:
             return
-        if key_id not in self._opening and CONTROL in identity.scopes and self._kept_seconds:
-            self._opening.add(key_id)
+        if self._opening.get(key_id, now) > now:
+            return
+        if CONTROL in identity.scopes and self._kept_seconds:
+            self._opening[key_id] = math.inf
             self._spawn(self._keep(key_id, identity))
 
     def came(self, key_id: str) -> None:
@@ -154,6 +158,7 @@ class BridgeCommands:
     # Whom messages are for
 
     async def _keep(self, key_id: str, identity: Identity) -> None:
+        pause = RETRY_SECONDS
         try:
             session = await self._catalog.writing(
                 bridged.keep,
@@ -165,9 +170,11 @@ class BridgeCommands:
             )
         except WotkitError as error:
             _log.warning("the key %s gets no commands for now: %s", key_id, error)
+            pause = error.retry_after or RETRY_SECONDS
             return
         finally:
-            self._opening.discard(key_id)
+            self._opening[key_id] = asyncio.get_running_loop().time() + pause
+        del self._opening[key_id]
         known = self._keys.get(key_id)
         if known is not None and known.session == session:
             known.renewed = asyncio.get_running_loop().time()
