@@ -209,3 +209,13 @@ def test_client_that_wants_no_explanations_gets_none(
         assert answer.reason is Reason.PAYLOAD_FORMAT_INVALID
         told = answer.properties.reason_string, answer.properties.user_properties
         assert all(told) if wanted is not False else not any(told)
+
+
+def test_foreign_topics_of_one_client_are_logged_once(server: MqttServer) -> None:
+    key = server.add_key("alice")
+    with MqttWire(server.mqtt_port, V5) as wire:
+        wire.connect(key, "gw")
+        wire.send(*[Publish("wotkit/foreign/data", b"1", 1, number) for number in range(1, 10)])
+        for answer in wire.take(PubAck, 9):
+            assert answer.reason is Reason.NOT_AUTHORIZED
+    assert server.log.count(f"key {key.key_id} may not publish") == 1

@@ -68,6 +68,8 @@ class Publishes:
         self._readings: list[NewReading] = []
         self._packet_ids: list[int] = []
         self._place: Place | None = None
+        self._forbidden = False
+        """Whether something was: only the first is logged, or one client would fill the log."""
         self._unanswered = 0
         """Readings of QoS 0 that wait for their commit."""
 
@@ -141,7 +143,9 @@ class Publishes:
     def _forbid(self, packet: Publish, name: str) -> None:
         """Refuse a topic that is not the key's; 3.1.1 has no way but to disconnect."""
         self._metrics.publishes["forbidden"] += 1
-        _log.warning("key %s may not publish to %r", self._holder.key_id, name[:200])
+        level = logging.DEBUG if self._forbidden else logging.WARNING
+        _log.log(level, "key %s may not publish to %r", self._holder.key_id, name[:200])
+        self._forbidden = True
         if self._version is not Version.V5 or not packet.qos:
             raise ProtocolError("the key may not publish to this topic", Reason.NOT_AUTHORIZED)
         self._answer(packet, Reason.NOT_AUTHORIZED, "the key may not publish to this topic")
