@@ -137,7 +137,7 @@ def test_key_that_is_changed_while_its_client_comes_in_is_disconnected(
         with busy_catalog(server) as catalog:
             catalog.execute("UPDATE key SET secret_hash = '' WHERE id = ?", (key.key_id,))
             wire.send(hello(key, "gw", V5, properties=KEPT))
-            time.sleep(0.3)  # it is verified, and waits for its session
+            time.sleep(1)  # it is verified, and waits for its session
             catalog.execute("COMMIT")
             catalog.execute("BEGIN IMMEDIATE")
             time.sleep(0.7)  # the change is noticed
