@@ -106,6 +106,26 @@ def test_that_a_client_has_gone_is_noted_when_the_catalog_has_time(hasty: MqttSe
     wait_until(lambda: None not in ends(hasty, key), 10, "noted that it has gone")
 
 
+def test_others_are_answered_while_it_cannot_be_noted_that_many_clients_have_gone(
+    hasty: MqttServer,
+) -> None:
+    key, other = hasty.add_key("alice"), hasty.add_key("alice")
+    with contextlib.ExitStack() as stack:
+        wires = [stack.enter_context(MqttWire(hasty.mqtt_port, V5)) for _ in range(60)]
+        for number, wire in enumerate(wires):
+            wire.connect(key, f"gw{number}", properties=KEPT)
+        with busy_catalog(hasty):
+            for wire in wires:
+                wire.send(Disconnect())
+            for wire in wires:
+                assert wire.next() is None
+            began = time.monotonic()
+            with hasty.wire(other) as http:
+                assert http.get("/api/v2/sensors").status == 200
+            assert time.monotonic() - began < 2
+    wait_until(lambda: None not in ends(hasty, key), 10, "noted that they have gone")
+
+
 def test_that_a_client_has_gone_is_not_noted_once_it_is_back(server: MqttServer) -> None:
     key = server.add_key("alice")
     for _ in range(5):

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 NEVER: Final = 0xFFFFFFFF
 """The session expiry that means for ever (MQTT 5, section 3.1.2.11.2)."""
 RETRY_SECONDS: Final = 1.0
+LONGEST_RETRY_SECONDS: Final = 30.0
 
 _log: Final = logging.getLogger(__name__)
 
@@ -113,9 +114,9 @@ class Admission:
             row: its id in the catalog.
             expiry: seconds for which it is kept from now on.
         """
-        service = self._service
+        service, pause = self._service, RETRY_SECONDS
         while True:
-            async with self.door(client):
+            async with service.turns, self.door(client):
                 now = service.clients.get(client)
                 if now is not None and now.session is not None and now.session.row == row:
                     return
@@ -123,10 +124,11 @@ class Admission:
                     await service.catalog.writing(mqtt_sessions.leave_session, row, expiry)
                 except WotkitError as error:
                     _log.warning("that a client has gone is not noted yet: %s", error)
-                    seconds = error.retry_after or RETRY_SECONDS
+                    seconds = max(error.retry_after or 0, pause)
                 else:
                     return
             await asyncio.sleep(seconds)
+            pause = min(2 * pause, LONGEST_RETRY_SECONDS)
 
     def door(self, client: tuple[str, str]) -> asyncio.Lock:
         """Return what is held while it changes which session is a client's."""

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from wotkit.settings import MqttSettings
 
 STOP_SECONDS: Final = 2.0
+TURNS: Final = 2
+"""Fewer than the catalog has threads: while it is locked, those who read it find one."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -68,6 +70,8 @@ class Service:
         self._acknowledged: list[tuple[int, int]] = []
         self.unwritten: set[tuple[int, int]] = set()
         """Sessions and commands that are acknowledged, which the catalog does not know yet."""
+        self.turns = asyncio.Semaphore(TURNS)
+        """What is to be noted of clients that have gone waits for one of these, however many go."""
         self._writing = False
         self._stopping = False
         self._empty = asyncio.Event()
@@ -199,4 +203,7 @@ class Service:
         await asyncio.sleep(0)
         self.wills.end()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
+            _, late = await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, Final
 
 from wotkit.errors import Overloaded, RateLimited, StoreUnavailable, WotkitError
 from wotkit.mqtt.topics import Kind, publishable
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from wotkit.mqtt.connection import Connection
     from wotkit.mqtt.service import Service
 
 RETRY_SECONDS: Final = 1.0
+LONGEST_RETRY_SECONDS: Final = 30.0
 
 _log: Final = logging.getLogger(__name__)
 
@@ -76,22 +80,27 @@ class Wills:
         return connection
 
     async def _publish_surely(self, connection: Connection, client: tuple[str, str]) -> None:
-        """Do what a will says, again and again while there is no time for it.
+        """Do what a will says, again and again while there is no time for it, then in turns.
 
         Once the client is here again, what it says itself counts.
         """
-        will = connection.will
-        while will is not None:
-            try:
-                await self._publish(connection)
-            except (RateLimited, Overloaded, StoreUnavailable) as error:
-                _log.warning("the will of a client is not done yet: %s", error)
-                await asyncio.sleep(error.retry_after or RETRY_SECONDS)
-            else:
-                return
-            if client in self._service.clients:
-                return
-            connection.will = will
+        service, will, pause = self._service, connection.will, RETRY_SECONDS
+        turn: AbstractAsyncContextManager[Any] = nullcontext()
+        while True:
+            async with turn:
+                if turn is service.turns and client in service.clients:
+                    return
+                connection.will = will
+                try:
+                    await self._publish(connection)
+                except (RateLimited, Overloaded, StoreUnavailable) as error:
+                    _log.warning("the will of a client is not done yet: %s", error)
+                    seconds = max(error.retry_after or 0, pause)
+                else:
+                    return
+            await asyncio.sleep(seconds)
+            pause = min(2 * pause, LONGEST_RETRY_SECONDS)
+            turn = service.turns
 
     async def _publish(self, connection: Connection) -> None:
         will, holder = connection.will, connection.holder
