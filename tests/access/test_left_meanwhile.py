@@ -138,6 +138,26 @@ def test_what_a_key_began_is_refused_after_it_was_revoked(
     assert [one["value"] for one in server.http.get(data, auth=auth).json()] == [0]
 
 
+def test_gateway_does_not_report_with_a_key_that_was_revoked_meanwhile(
+    server: Server, dora: WebUser
+) -> None:
+    auth = (dora.name, PASSWORD)
+    key = server.http.post("/api/v2/keys", auth=auth, json={"name": "gw", "scopes": ["all"]}).json()
+
+    def revoke() -> None:
+        assert server.http.delete(f"/api/v2/keys/{key['id']}", auth=auth).status_code == 204
+
+    status, _ = slowly(
+        "PUT /api/v2/gateways/shed-1/status",
+        server.http.base_url,
+        as_json(key["id"], key["password"]),
+        b'{"status":"online"}',
+        revoke,
+    )
+    assert status == 401
+    assert server.http.get("/api/v2/gateways", auth=auth).json() == []
+
+
 def test_reading_that_comes_slowly_is_taken_where_nothing_has_changed(
     server: Server, dora: WebUser, shed: str
 ) -> None:

@@ -189,7 +189,7 @@ class GatewayStatusResource:
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, gateway: str
     ) -> None:
         """Note what a gateway says of itself."""
-        identity = await self._callers.identify(req, WRITE)
+        identity = await self._callers.identify_sender(req, WRITE)
         body = strict_json.decode(await read_body(req, gateway_reports.MOST_BYTES))
         report = gateway_reports.read(body, gateway)
         if report.gateway != gateway:
