@@ -320,6 +320,16 @@ class AlertSettings(Struct, frozen=True, kw_only=True):
     inbox_messages: Annotated[
         int, _count("Messages kept in the inbox of one user; the oldest go first.")
     ] = 1_000
+    waiting_deliveries: Annotated[
+        int,
+        _count(
+            "E-mails and webhooks of one alert that may wait to be sent; what it fires beyond that "
+            "is in the inbox only."
+        ),
+    ] = 100
+    kept_deliveries: Annotated[
+        int, _count("Deliveries of one alert in its log, beside those that wait; the oldest go.")
+    ] = 1_000
     delivery_days: Annotated[float, _seconds("Days the log of deliveries is kept.")] = 30.0
     attempts: Annotated[
         int, _count("How often an e-mail or a webhook is tried before it is given up.")
@@ -516,6 +526,13 @@ class MqttSettings(Struct, frozen=True, kw_only=True):
             description="Messages of the broker that wait for their commit at most.",
         ),
     ] = 1000
+    broker_queue_bytes: Annotated[
+        int,
+        _count(
+            "Memory for messages of the broker that cannot be stored yet; beyond it those of "
+            "QoS 0 are dropped, which the broker would not hold back."
+        ),
+    ] = 16_777_216
     broker_shared: Annotated[
         bool,
         Meta(

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from wotkit.catalog.deliveries import Outgoing
 
 QUICK = AlertSettings(attempts=3, retry_seconds=0.01)
+LIMITS = AlertSettings()
 
 
 class Mailbox:
@@ -171,13 +172,13 @@ def _add_alert(alice: Any) -> int:
     return row.id
 
 
-def fire(catalog: Catalog, alert_id: int, times_: int = 1, keep: int = 100) -> int:
+def fire(catalog: Catalog, alert_id: int, times_: int = 1, limits: AlertSettings = LIMITS) -> int:
     """Record that an alert began to be in progress, and return how often that was news."""
     row = catalog.read(alert_rules.get, alert_id)
     assert row is not None
     firing = Firing(title="t", message="m", at=times.now(), webhook_body="{}")
     change = Change(row=row, steps=[(firing, times.now())] * times_)
-    return catalog.write(alert_rules.record, [change], keep)
+    return catalog.write(alert_rules.record, [change], limits)
 
 
 def courier(catalog: Catalog, email: Stub, webhook: Stub) -> Courier:
@@ -260,11 +261,12 @@ def test_inbox_keeps_the_newest_messages(catalog: Catalog, fired: int) -> None:
     def end() -> None:
         row = alert_rules.get(fired)
         assert row is not None
-        alert_rules.record([Change(row=row, steps=[(None, 1)])], 2)
+        alert_rules.record([Change(row=row, steps=[(None, 1)])], two)
 
+    two = AlertSettings(inbox_messages=2)
     for _ in range(4):
         catalog.write(end)
-        assert fire(catalog, fired, keep=2) == 1
+        assert fire(catalog, fired, limits=two) == 1
     found = catalog.read(lambda: rows(InboxMessage.select(InboxMessage.id)))
     assert sorted(found) == [(4,), (5,)]
 
@@ -272,17 +274,14 @@ def test_inbox_keeps_the_newest_messages(catalog: Catalog, fired: int) -> None:
 def end(catalog: Catalog, alert_id: int) -> None:
     row = catalog.read(alert_rules.get, alert_id)
     assert row is not None
-    catalog.write(alert_rules.record, [Change(row=row, steps=[(None, 1)])], 100)
+    catalog.write(alert_rules.record, [Change(row=row, steps=[(None, 1)])], AlertSettings())
 
 
-def test_alert_that_fires_all_the_time_keeps_little(
-    catalog: Catalog, fired: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(deliveries, "MOST_WAITING", 6)
-    monkeypatch.setattr(deliveries, "MOST_LOGGED", 10)
+def test_alert_that_fires_all_the_time_keeps_little(catalog: Catalog, fired: int) -> None:
+    limits = AlertSettings(waiting_deliveries=6, kept_deliveries=10)
     for _ in range(20):
         end(catalog, fired)
-        assert fire(catalog, fired) == 1
+        assert fire(catalog, fired, limits=limits) == 1
     found = catalog.read(deliveries.for_alert, fired, 100)
     assert [one.status for one in found[-6:]] == ["waiting"] * 6  # the oldest go on their way
     assert {(one.status, one.outcome) for one in found[:-6]} == {("failed", deliveries.TOO_MANY)}

@@ -267,9 +267,7 @@ class Evaluator:
 
     async def _record(self) -> None:
         changes = list(self._changes.values())
-        fired = await self._catalog.writing(
-            alert_rules.record, changes, self._settings.inbox_messages
-        )
+        fired = await self._catalog.writing(alert_rules.record, changes, self._settings)
         self._changes.clear()
         if fired:
             self._fired()

@@ -34,6 +34,8 @@ from wotkit.catalog.models import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
+    from wotkit.settings import AlertSettings
+
 GONE = "a sensor or gateway of a condition was deleted, or is no longer visible to the owner"
 """Why an alert was disabled that nobody disabled."""
 _AT_ONCE = 500
@@ -192,8 +194,8 @@ def _rule(parts: list[tuple[Any, ...]]) -> RuleRow:
     )
 
 
-def record(changes: Iterable[Change], inbox_messages: int) -> int:
-    """Write what became of alerts and return how many fired.
+def record(changes: Iterable[Change], limits: AlertSettings) -> int:
+    """Write what became of alerts, within the limits of what is kept; return how many fired.
 
     Each state changes by a conditional UPDATE: of two processes that saw the same, one fires. The
     messages of a firing are rows of the same transaction, so whoever is killed loses none. What
@@ -210,9 +212,9 @@ def record(changes: Iterable[Change], inbox_messages: int) -> int:
             elif alert_id in alive and _switch(alert_id, at, on=True):
                 told.append((change.row, firing))
     if told:
-        _tell(told)
+        _tell(told, limits)
         for owner_id in {row.owner_id for row, _ in told}:
-            _trim(owner_id, inbox_messages)
+            _trim(owner_id, limits.inbox_messages)
     return len(told)
 
 
@@ -226,7 +228,7 @@ def _switch(alert_id: int, at: int, *, on: bool) -> bool:
     return bool(cursor.rowcount == 1)
 
 
-def _tell(told: list[tuple[RuleRow, Firing]]) -> None:
+def _tell(told: list[tuple[RuleRow, Firing]], limits: AlertSettings) -> None:
     messages: list[dict[str, Any]] = []
     outgoing: list[dict[str, Any]] = []
     for row, firing in told:
@@ -258,7 +260,7 @@ def _tell(told: list[tuple[RuleRow, Firing]]) -> None:
     for start in range(0, len(messages), _AT_ONCE):
         InboxMessage.insert_many(messages[start : start + _AT_ONCE]).execute()
     if outgoing:
-        deliveries.add(outgoing)
+        deliveries.add(outgoing, limits.waiting_deliveries, limits.kept_deliveries)
 
 
 def _channels(row: RuleRow, firing: Firing) -> Iterator[tuple[str, str, str]]:

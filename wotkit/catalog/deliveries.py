@@ -18,10 +18,6 @@ WAITING = "waiting"
 SENT = "sent"
 FAILED = "failed"
 EMAIL = "email"
-MOST_WAITING: Final = 100
-"""Messages of one alert that may wait: one that fires faster than it is heard fills no disk."""
-MOST_LOGGED: Final = 1000
-"""Messages of one alert that are kept."""
 TOO_MANY = "not sent: too many of this alert wait already"
 _AT_ONCE: Final = 500
 """Rows of one INSERT."""
@@ -57,8 +53,15 @@ class DeliveryRow(Struct, frozen=True, kw_only=True):
     outcome: str
 
 
-def add(messages: Iterable[dict[str, Any]]) -> None:
-    """Have messages sent, given as columns; of those that are too many it is noted."""
+def add(messages: Iterable[dict[str, Any]], waiting_most: int, kept_most: int) -> None:
+    """Have messages sent, given as columns; of those that are too many it is noted.
+
+    Args:
+        messages: of any alerts.
+        waiting_most: how many of one alert may wait: one that fires faster than it is heard fills
+            no disk.
+        kept_most: how many of one alert are kept beside those that wait.
+    """
     messages = list(messages)
     kept = AlertDelivery.select(
         AlertDelivery.alert,
@@ -72,7 +75,7 @@ def add(messages: Iterable[dict[str, Any]]) -> None:
     found: list[dict[str, Any]] = []
     for message in messages:
         counts = known.setdefault(message["alert"], [0, 0])
-        fits = counts[1] < MOST_WAITING
+        fits = counts[1] < waiting_most
         counts[0] += 1
         counts[1] += fits
         fate = (0, WAITING, "") if fits else (None, FAILED, TOO_MANY)
@@ -80,15 +83,15 @@ def add(messages: Iterable[dict[str, Any]]) -> None:
     for start in range(0, len(found), _AT_ONCE):
         AlertDelivery.insert_many(found[start : start + _AT_ONCE]).execute()
     for alert_id, (count, _) in known.items():
-        if count > MOST_LOGGED:
-            _trim(alert_id)
+        if count > kept_most:
+            _trim(alert_id, kept_most)
 
 
-def _trim(alert_id: int) -> None:
-    """Delete the oldest of an alert's messages that are over."""
+def _trim(alert_id: int, most: int) -> None:
+    """Delete the oldest of an alert's messages that are over, beyond so many."""
     own = AlertDelivery.alert == alert_id
     query = AlertDelivery.select(AlertDelivery.id).where(own).order_by(AlertDelivery.id.desc())
-    for (last,) in rows(query.offset(MOST_LOGGED).limit(1)):
+    for (last,) in rows(query.offset(most).limit(1)):
         over = own & (AlertDelivery.id <= last) & (AlertDelivery.status != WAITING)
         changed(AlertDelivery.delete().where(over))
 

@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 FIRST_RETRY_SECONDS: Final = 0.5
 LONGEST_RETRY_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 3.0
-QUEUED_BYTES: Final = 16 << 20
-"""How much may wait before messages of QoS 0 are dropped."""
 OVERHEAD: Final = 2048
 """Bytes a waiting message takes beside its payload, roughly."""
 TOLD: Final = 1000
@@ -183,7 +181,7 @@ class Bridge:
 
     def _has_room(self) -> bool:
         """Return whether one more may wait that the broker would not hold back."""
-        full = self._queued_bytes > QUEUED_BYTES
+        full = self._queued_bytes > self._settings.broker_queue_bytes
         if full and not self._dropping:
             _log.warning("too much waits to be stored: messages of QoS 0 are dropped")
         self._dropping = full
